@@ -1,0 +1,11 @@
+// Package v1alpha4 holds the types of the split.smi-spec.io/v1alpha4 API:
+// TrafficSplit, which divides the traffic of a Service among others.
+//
+// It is the version that a cluster stores and the hub that every other version
+// of the group is converted to and from (VE-3). The package describes shapes
+// only: what they mean is decided by the rules in docs/semantics.md and nowhere
+// else. It sets no defaults, and never speaks to Kubernetes.
+//
+// +kubebuilder:object:generate=true
+// +groupName=split.smi-spec.io
+package v1alpha4
