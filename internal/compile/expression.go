@@ -1,0 +1,63 @@
+package compile
+
+import (
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+)
+
+// The bounds of one expression. They are far above what routes need and keep
+// the automaton that a proxy builds from a hostile one small.
+const (
+	maxExpression = 1024
+	maxProgram    = 10_000
+)
+
+// checkExpression tells why an expression cannot be used (SP-1), nil when it
+// can. It is compiled alone, so that it cannot escape from what it is wrapped
+// in later.
+func checkExpression(expr string) error {
+	if len(expr) > maxExpression {
+		return fmt.Errorf("has %d characters; at most %d are allowed", len(expr), maxExpression)
+	}
+	for i := range len(expr) {
+		if expr[i] >= 0x80 {
+			return fmt.Errorf("has a character outside ASCII at position %d", i+1)
+		}
+	}
+	// Unicode classes are switched off rather than searched for: the parser
+	// knows best where one stands.
+	tree, err := syntax.Parse(expr, syntax.Perl&^syntax.UnicodeGroups)
+	if err != nil {
+		return fmt.Errorf("does not compile: %w", err)
+	}
+	if r, ok := highRune(expr); ok {
+		return fmt.Errorf("has the escape of a character above \\xFF (%U)", r)
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return fmt.Errorf("does not compile: %w", err)
+	}
+	if len(program.Inst) > maxProgram {
+		return fmt.Errorf("is too complex: it compiles to %d steps; at most %d are allowed", len(program.Inst), maxProgram)
+	}
+	return nil
+}
+
+// escapes finds escaped backslashes, which it must step over, and hexadecimal
+// escapes in braces, the only ones that reach above \xFF.
+var escapes = regexp.MustCompile(`\\(?:x\{([0-9A-Fa-f]+)\}|.)`)
+
+// highRune returns the first escaped character above \xFF.
+func highRune(expr string) (rune, bool) {
+	for _, m := range escapes.FindAllStringSubmatch(expr, -1) {
+		var r rune
+		if m[1] == "" {
+			continue
+		}
+		if _, err := fmt.Sscanf(m[1], "%x", &r); err != nil || r > 0xFF {
+			return r, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,173 @@
+package compile
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/smi-project/smi/mesh"
+)
+
+// Labels and annotations that the compiler reads.
+const (
+	labelInject           = "smi-spec.io/inject"
+	labelAccess           = "smi-spec.io/access"
+	annotationPlaintext   = "smi-spec.io/plaintext-ports"
+	annotationEmptyBacken = "smi-spec.io/empty-backends"
+)
+
+// sidecarPorts are the sidecar's own, which no rule can open (SP-7).
+var sidecarPorts = map[uint16]bool{15000: true, 15001: true, 15006: true, 15020: true, 15021: true, 15022: true}
+
+// pod is what the mesh needs to know of a Pod.
+type pod struct {
+	name      mesh.Name
+	account   mesh.Account
+	owner     string
+	labels    map[string]string
+	meshed    bool
+	ready     bool
+	address   string
+	ports     []containerPort
+	plaintext map[uint16]bool
+	mode      mesh.Mode
+	findings  []mesh.Finding
+}
+
+type containerPort struct {
+	name   string
+	number uint16
+	udp    bool
+}
+
+// portNamed returns the container port of that name.
+func (p *pod) portNamed(name string) (uint16, bool) {
+	for _, c := range p.ports {
+		if c.name == name && name != "" && !c.udp {
+			return c.number, true
+		}
+	}
+	return 0, false
+}
+
+type podInputs struct {
+	object *corev1.Pod
+	mode   mesh.Mode
+}
+
+func (i podInputs) equal(o podInputs) bool { return i == o }
+
+// finished tells whether a pod ended and takes no traffic any more.
+func finished(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}
+
+func buildPod(in podInputs) *pod {
+	o := in.object
+	r := reportOn(kindPod, o)
+	p := &pod{
+		name:    mesh.Name{Namespace: o.Namespace, Name: o.Name},
+		account: mesh.Account{Namespace: o.Namespace, Name: o.Spec.ServiceAccountName},
+		owner:   o.Name,
+		labels:  o.Labels,
+		meshed:  o.Labels[labelInject] != "disabled",
+		address: o.Status.PodIP,
+		mode:    in.mode,
+	}
+	if p.account.Name == "" {
+		p.account.Name = "default"
+	}
+	if len(o.OwnerReferences) > 0 {
+		p.owner = o.OwnerReferences[0].Name
+	}
+	for _, c := range o.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			p.ready = c.Status == corev1.ConditionTrue && o.DeletionTimestamp == nil
+		}
+	}
+	for _, c := range slices.Concat(o.Spec.InitContainers, o.Spec.Containers) {
+		for _, port := range c.Ports {
+			if port.ContainerPort < 1 || port.ContainerPort > 65535 {
+				r.errorf(place{"SP-7", "spec.containers", "InvalidPort"}, "%d is no port; it is left out", port.ContainerPort)
+				continue
+			}
+			p.ports = append(p.ports, containerPort{name: port.Name, number: uint16(port.ContainerPort), udp: port.Protocol == corev1.ProtocolUDP})
+		}
+	}
+	p.plaintext = plaintextPorts(r, o, p)
+	p.findings = r.findings
+	return p
+}
+
+// plaintextPorts reads the annotation of AC-18: numbers or names of container
+// ports, separated by commas.
+func plaintextPorts(r *report, o *corev1.Pod, p *pod) map[uint16]bool {
+	written := o.Annotations[annotationPlaintext]
+	if written == "" {
+		return nil
+	}
+	at := place{"AC-18", fmt.Sprintf("metadata.annotations[%s]", annotationPlaintext), "PlaintextPort"}
+	ports := map[uint16]bool{}
+	for word := range strings.SplitSeq(written, ",") {
+		word = strings.TrimSpace(word)
+		number, named := p.portNamed(word)
+		if !named {
+			n, err := strconv.ParseUint(word, 10, 16)
+			if err != nil || n == 0 {
+				r.errorf(place{at.rule, at.field, "InvalidPort"}, "%s is neither a port number nor the name of a container port; it opens nothing", quote(word))
+				continue
+			}
+			number = uint16(n)
+		}
+		ports[number] = true
+		r.warnf(at, "port %d is open to peers without identity: nothing that reaches it there is checked", number)
+	}
+	return ports
+}
+
+type modeInputs struct {
+	object *corev1.Namespace
+	config modeConfig
+}
+
+// modeConfig is what the configuration says of modes (AC-16).
+type modeConfig struct {
+	standard mesh.Mode
+	floor    mesh.Mode
+}
+
+func (i modeInputs) equal(o modeInputs) bool { return i == o }
+
+// namespaceMode is the mode of a namespace's workloads.
+type namespaceMode struct {
+	mode     mesh.Mode
+	findings []mesh.Finding
+}
+
+// strictness orders modes for the floor of AC-16.
+func strictness(m mesh.Mode) int {
+	return slices.Index([]mesh.Mode{mesh.Permissive, mesh.Audit, mesh.Strict}, m)
+}
+
+func buildMode(in modeInputs) *namespaceMode {
+	label, labelled := in.object.Labels[labelAccess]
+	if !labelled {
+		return &namespaceMode{mode: in.config.standard}
+	}
+	r := reportOn(kindNamespace, in.object)
+	at := place{"AC-16", fmt.Sprintf("metadata.labels[%s]", labelAccess), "UnknownMode"}
+	mode := mesh.Mode(label)
+	if strictness(mode) < 0 {
+		r.errorf(at, "%s is no mode (strict, permissive, audit); strict applies", quote(label))
+		mode = mesh.Strict
+	}
+	if strictness(mode) < strictness(in.config.floor) {
+		at.reason = "BelowFloor"
+		r.warnf(at, "the configuration allows nothing below %s, which applies instead of %s", in.config.floor, mode)
+		mode = in.config.floor
+	}
+	return &namespaceMode{mode: mode, findings: r.findings}
+}

@@ -1,0 +1,113 @@
+package compile
+
+import (
+	"slices"
+
+	"github.com/smi-project/smi/mesh"
+)
+
+// podPorts is what the ports of one pod speak, after all Services that lead to
+// it were heard (PR-1).
+type podPorts struct {
+	protocols map[uint16]mesh.Protocol
+	// servicePorts are the Service ports that lead to a pod port of another
+	// number: Service port -> pod port.
+	servicePorts map[uint16]uint16
+}
+
+type podPortsInputs struct {
+	pod      *pod
+	services []*service
+}
+
+func (i podPortsInputs) equal(o podPortsInputs) bool {
+	return i.pod == o.pod && slices.Equal(i.services, o.services)
+}
+
+func buildPodPorts(in podPortsInputs) *podPorts {
+	p := &podPorts{protocols: map[uint16]mesh.Protocol{}, servicePorts: map[uint16]uint16{}}
+	for _, c := range in.pod.ports {
+		if !c.udp && !sidecarPorts[c.number] {
+			p.protocols[c.number] = mesh.Undeclared
+		}
+	}
+	offered := map[uint16][]uint16{} // pod port -> Service ports
+	for _, s := range in.services {
+		for _, sp := range s.ports {
+			if sp.protocol == mesh.UDP {
+				continue
+			}
+			number, ok := targetPort(sp.written, in.pod)
+			if !ok || sidecarPorts[number] {
+				continue
+			}
+			known, ok := p.protocols[number]
+			if !ok {
+				known = mesh.Undeclared
+			}
+			p.protocols[number] = agree(known, sp.declared)
+			offered[number] = append(offered[number], sp.number)
+			if sp.number != number {
+				p.servicePorts[sp.number] = number
+			}
+		}
+	}
+	for port, protocol := range p.protocols {
+		p.protocols[port] = orServerFirst(protocol, append(offered[port], port)...)
+	}
+	return p
+}
+
+// root is a Service as the mesh sees it, with the splits that apply to it.
+type root struct {
+	service  *mesh.Service
+	findings []mesh.Finding
+}
+
+type rootInputs struct {
+	service *service
+	// ports are those of the service's pods, in the same order.
+	ports  []*podPorts
+	splits []*resolvedSplit
+}
+
+func (i rootInputs) equal(o rootInputs) bool {
+	return i.service == o.service && slices.Equal(i.ports, o.ports) && slices.Equal(i.splits, o.splits)
+}
+
+func buildRoot(in rootInputs) *root {
+	s := in.service
+	speaking := make(map[*pod]*podPorts, len(in.ports))
+	for i, p := range s.pods {
+		speaking[p] = in.ports[i]
+	}
+	speaks := func(p *pod, port uint16) mesh.Protocol { return speaking[p].protocols[port] }
+	out := &root{service: &mesh.Service{Name: s.name, Headless: s.headless, ClusterIPs: clusterIPs(s)}}
+	ordered, findings := orderSplits(in.splits)
+	out.findings = findings
+	for _, p := range s.ports {
+		port := &mesh.ServicePort{
+			Service: s.name, Name: p.name, Number: p.number, Protocol: p.protocol,
+			Destinations: p.destinations(speaks), Endpoints: p.endpoints(),
+		}
+		if p.protocol != mesh.UDP {
+			port.Splits, findings = portSplits(p, ordered)
+			out.findings = append(out.findings, findings...)
+		}
+		out.service.Ports = append(out.service.Ports, port)
+	}
+	return out
+}
+
+func clusterIPs(s *service) []string {
+	if s.headless || s.external {
+		return nil
+	}
+	if ips := s.object.Spec.ClusterIPs; len(ips) > 0 {
+		return ips
+	}
+	if ip := s.object.Spec.ClusterIP; ip != "" {
+		return []string{ip}
+	}
+	return nil
+}

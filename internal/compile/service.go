@@ -1,0 +1,213 @@
+package compile
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/smi-project/smi/mesh"
+)
+
+// service is a Service with its pods selected and its ports resolved to them,
+// before anything is known of splits or of what other Services say.
+type service struct {
+	name     mesh.Name
+	object   *corev1.Service
+	external bool // ExternalName: lives outside the mesh (PR-5)
+	headless bool
+	pods     []*pod
+	ports    []*servicePort
+	findings []mesh.Finding
+}
+
+// servicePort is one port of a service.
+type servicePort struct {
+	written *corev1.ServicePort
+	name    string
+	number  uint16
+	// declared is what the Service declares, protocol what the port is taken for.
+	declared mesh.Protocol
+	protocol mesh.Protocol
+	// targets are the pods' ports, in the order of the service's pods. A pod
+	// that has no port of the name is not there.
+	targets []target
+	// outside are endpoints that are no pods.
+	outside []mesh.Endpoint
+}
+
+type target struct {
+	pod  *pod
+	port uint16
+}
+
+func (s *service) port(number uint16) *servicePort {
+	for _, p := range s.ports {
+		if p.number == number && p.protocol != mesh.UDP {
+			return p
+		}
+	}
+	return nil
+}
+
+type serviceInputs struct {
+	object *corev1.Service
+	// pods are those that the Service selects.
+	pods   []*pod
+	slices []*discoveryv1.EndpointSlice
+}
+
+func (i serviceInputs) equal(o serviceInputs) bool {
+	return i.object == o.object && slices.Equal(i.pods, o.pods) && slices.Equal(i.slices, o.slices)
+}
+
+func buildService(in serviceInputs) *service {
+	o := in.object
+	r := reportOn(kindService, o)
+	s := &service{
+		name:     mesh.Name{Namespace: o.Namespace, Name: o.Name},
+		object:   o,
+		external: o.Spec.Type == corev1.ServiceTypeExternalName,
+		headless: o.Spec.ClusterIP == corev1.ClusterIPNone,
+		pods:     in.pods,
+	}
+	for i := range o.Spec.Ports {
+		if p := buildServicePort(r, i, in); p != nil {
+			s.ports = append(s.ports, p)
+		}
+	}
+	if len(in.pods) == 0 && len(in.slices) == 0 && !s.external {
+		r.warnf(place{"TS-5", "spec.selector", "NoPods"}, "selects no pod, so requests to it fail with 503")
+	}
+	s.findings = r.findings
+	return s
+}
+
+func buildServicePort(r *report, i int, in serviceInputs) *servicePort {
+	written := &in.object.Spec.Ports[i]
+	field := fmt.Sprintf("spec.ports[%d]", i)
+	if written.Port < 1 || written.Port > 65535 {
+		r.errorf(place{"TS-4", field + ".port", "InvalidPort"}, "%d is no port; it is left out", written.Port)
+		return nil
+	}
+	p := &servicePort{written: written, name: written.Name, number: uint16(written.Port), declared: declaredProtocol(written)}
+	p.protocol = orServerFirst(p.declared, p.number)
+	for _, pod := range in.pods {
+		number, ok := targetPort(written, pod)
+		switch {
+		case !ok:
+			r.warnf(place{"TS-4", field + ".targetPort", "NoSuchPort"}, "pod %s has no container port named %s, so it gets nothing from this port", pod.name.Name, quote(written.TargetPort.StrVal))
+		case sidecarPorts[number] && pod.meshed:
+			r.errorf(place{"SP-7", field + ".targetPort", "SidecarPort"}, "%d belongs to the sidecar and cannot be served by pod %s", number, pod.name.Name)
+		default:
+			p.targets = append(p.targets, target{pod: pod, port: number})
+		}
+	}
+	p.outside = outsideEndpoints(written, in.slices)
+	return p
+}
+
+// targetPort is the port of the pod that a Service port leads to.
+func targetPort(p *corev1.ServicePort, pod *pod) (uint16, bool) {
+	switch {
+	case p.TargetPort.Type == intstr.String && p.TargetPort.StrVal != "":
+		return pod.portNamed(p.TargetPort.StrVal)
+	case p.TargetPort.IntVal > 0 && p.TargetPort.IntVal <= 65535:
+		return uint16(p.TargetPort.IntVal), true
+	default:
+		return uint16(p.Port), true
+	}
+}
+
+// outsideEndpoints are the ready addresses that EndpointSlices give to a
+// Service without selector. They are not pods, so they are not meshed.
+func outsideEndpoints(p *corev1.ServicePort, endpointSlices []*discoveryv1.EndpointSlice) []mesh.Endpoint {
+	var found []mesh.Endpoint
+	for _, slice := range endpointSlices {
+		number, ok := slicePort(slice, p.Name)
+		if !ok {
+			continue
+		}
+		for _, e := range slice.Endpoints {
+			if e.Conditions.Ready != nil && !*e.Conditions.Ready {
+				continue
+			}
+			for _, address := range e.Addresses {
+				found = append(found, mesh.Endpoint{Address: address, Port: number})
+			}
+		}
+	}
+	slices.SortFunc(found, compareEndpoints)
+	return found
+}
+
+func slicePort(slice *discoveryv1.EndpointSlice, name string) (uint16, bool) {
+	for _, p := range slice.Ports {
+		named := p.Name != nil && *p.Name == name || p.Name == nil && name == ""
+		if named && p.Port != nil && *p.Port > 0 && *p.Port <= 65535 {
+			return uint16(*p.Port), true
+		}
+	}
+	return 0, false
+}
+
+func compareEndpoints(a, b mesh.Endpoint) int {
+	return cmp.Or(cmp.Compare(a.Address, b.Address), a.Pod.Compare(b.Pod), cmp.Compare(a.Port, b.Port))
+}
+
+// endpoints are the ready pods behind the port.
+func (p *servicePort) endpoints() []mesh.Endpoint {
+	found := slices.Clone(p.outside)
+	for _, t := range p.targets {
+		if !t.pod.ready {
+			continue
+		}
+		found = append(found, mesh.Endpoint{
+			Pod: t.pod.name, Account: t.pod.account, Workload: t.pod.owner,
+			Address: t.pod.address, Port: t.port, Meshed: t.pod.meshed,
+		})
+	}
+	slices.SortFunc(found, compareEndpoints)
+	return found
+}
+
+// destinations groups the pods behind the port by what judges a request. What
+// a pod's port speaks is told by all Services together, in speaks.
+func (p *servicePort) destinations(speaks func(*pod, uint16) mesh.Protocol) []mesh.Destination {
+	seen := map[mesh.Destination]bool{}
+	for _, t := range p.targets {
+		seen[mesh.Destination{
+			Account: t.pod.account, Port: t.port, Protocol: speaks(t.pod, t.port),
+			Meshed: t.pod.meshed, Mode: t.pod.mode, Plaintext: t.pod.plaintext[t.port],
+		}] = true
+	}
+	if len(p.outside) > 0 {
+		seen[mesh.Destination{Port: p.outside[0].Port, Protocol: p.protocol, Mode: mesh.Permissive}] = true
+	}
+	return sortedDestinations(seen)
+}
+
+func sortedDestinations(set map[mesh.Destination]bool) []mesh.Destination {
+	list := make([]mesh.Destination, 0, len(set))
+	for d := range set {
+		list = append(list, d)
+	}
+	slices.SortFunc(list, func(a, b mesh.Destination) int {
+		return cmp.Or(a.Account.Compare(b.Account), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol), compareBool(a.Meshed, b.Meshed), compareBool(a.Plaintext, b.Plaintext))
+	})
+	return list
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	default:
+		return 1
+	}
+}

@@ -1,0 +1,189 @@
+package compile
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/smi-project/smi/mesh"
+)
+
+// class is what the pods of a workload class have in common.
+type class struct {
+	id      string
+	account mesh.Account
+	mode    mesh.Mode
+	ports   []mesh.InboundPort
+}
+
+type classInputs struct {
+	pod   *pod
+	ports *podPorts
+}
+
+func (i classInputs) equal(o classInputs) bool { return i == o }
+
+func buildClass(in classInputs) *class {
+	c := &class{account: in.pod.account, mode: in.pod.mode}
+	for _, number := range slices.Sorted(maps.Keys(in.ports.protocols)) {
+		c.ports = append(c.ports, mesh.InboundPort{Number: number, Protocol: in.ports.protocols[number], Plaintext: in.pod.plaintext[number]})
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %v", c.account, c.mode, c.ports))
+	c.id = hex.EncodeToString(sum[:8])
+	return c
+}
+
+// accountInputs are what an account serves.
+type accountInputs struct {
+	name  mesh.Account
+	pods  []*pod
+	ports []*podPorts
+}
+
+func (i accountInputs) equal(o accountInputs) bool {
+	return i.name == o.name && slices.Equal(i.pods, o.pods) && slices.Equal(i.ports, o.ports)
+}
+
+func buildAccount(in accountInputs) *account {
+	a := &account{name: in.name, pods: in.pods, ports: map[uint16]mesh.Protocol{}, servicePorts: map[uint16]uint16{}}
+	for _, p := range in.ports {
+		for port, protocol := range p.protocols {
+			if known, ok := a.ports[port]; !ok || known == mesh.TCP {
+				a.ports[port] = protocol
+			}
+		}
+		maps.Copy(a.servicePorts, p.servicePorts)
+	}
+	return a
+}
+
+type policyInputs struct {
+	account mesh.Account
+	targets []*grants
+}
+
+func (i policyInputs) equal(o policyInputs) bool {
+	return i.account == o.account && slices.Equal(i.targets, o.targets)
+}
+
+func buildPolicy(in policyInputs) *mesh.Policy {
+	p := &mesh.Policy{Account: in.account, Grants: make([]*mesh.Grant, len(in.targets))}
+	for i, t := range in.targets {
+		p.Grants[i] = t.grant
+	}
+	return p
+}
+
+// callers are those who may send anything at all to a Service port.
+type callers struct {
+	port *mesh.ServicePort
+	// everyone tells that some destination does not ask who is calling.
+	everyone bool
+	// principals are the others, unsorted and with repetitions.
+	principals []mesh.Principal
+}
+
+type callersInputs struct {
+	port *mesh.ServicePort
+	// ports are the port itself and the ports of its splits' backends.
+	ports []*mesh.ServicePort
+	// policies are those of the destinations of all these ports, in order.
+	policies []*mesh.Policy
+}
+
+func (i callersInputs) equal(o callersInputs) bool {
+	return i.port == o.port && slices.Equal(i.ports, o.ports) && slices.Equal(i.policies, o.policies)
+}
+
+func buildCallers(in callersInputs) *callers {
+	c := &callers{port: in.port}
+	next := 0
+	for _, port := range in.ports {
+		// Nobody is there who could object: the answer is 503, not 403.
+		c.everyone = c.everyone || len(port.Destinations) == 0
+		for _, d := range port.Destinations {
+			policy := in.policies[next]
+			next++
+			c.everyone = c.everyone || !d.Meshed || !d.Mode.Enforced() || d.Plaintext
+			if policy == nil {
+				continue
+			}
+			for _, g := range policy.Grants {
+				if g.Covers(d.Port) && (g.Connections || d.Protocol != mesh.TCP) {
+					c.principals = append(c.principals, g.Sources...)
+				}
+			}
+		}
+	}
+	return c
+}
+
+type workloadInputs struct {
+	class   *class
+	policy  *mesh.Policy
+	reaches []*mesh.ServicePort
+	pods    []*pod
+}
+
+func (i workloadInputs) equal(o workloadInputs) bool {
+	return i.class.id == o.class.id && i.policy == o.policy && slices.Equal(i.reaches, o.reaches) && slices.Equal(i.pods, o.pods)
+}
+
+func buildWorkload(in workloadInputs) *mesh.Workload {
+	w := &mesh.Workload{
+		ID: in.class.id, Account: in.class.account, Mode: in.class.mode, Ports: in.class.ports,
+		Policy: in.policy, Reaches: in.reaches,
+	}
+	for _, p := range in.pods {
+		w.Pods = append(w.Pods, p.name)
+	}
+	return w
+}
+
+// reach tells for every principal which Service ports it may send to.
+type reach struct {
+	everyone []*mesh.ServicePort
+	granted  map[mesh.Principal][]*mesh.ServicePort
+}
+
+type reachInputs struct {
+	callers []*callers
+}
+
+func (i reachInputs) equal(o reachInputs) bool { return slices.Equal(i.callers, o.callers) }
+
+func buildReach(in reachInputs) *reach {
+	r := &reach{granted: map[mesh.Principal][]*mesh.ServicePort{}}
+	for _, c := range in.callers {
+		if c.everyone {
+			r.everyone = append(r.everyone, c.port)
+			continue
+		}
+		for _, p := range c.principals {
+			ports := r.granted[p]
+			if len(ports) == 0 || ports[len(ports)-1] != c.port {
+				r.granted[p] = append(ports, c.port)
+			}
+		}
+	}
+	return r
+}
+
+// of returns the ports that a principal may send to, sorted.
+func (r *reach) of(p mesh.Principal) []*mesh.ServicePort {
+	granted := r.granted[p]
+	switch {
+	case len(r.everyone) == 0:
+		return granted
+	case len(granted) == 0:
+		return r.everyone
+	}
+	all := slices.Concat(r.everyone, granted)
+	slices.SortFunc(all, func(a, b *mesh.ServicePort) int {
+		return cmp.Or(a.Service.Compare(b.Service), cmp.Compare(a.Number, b.Number))
+	})
+	return all
+}
