@@ -1,0 +1,88 @@
+package explain
+
+import (
+	"net"
+	"strings"
+
+	"github.com/smi-project/smi/mesh"
+)
+
+// request is a question in the form that proxies judge.
+type request struct {
+	from       mesh.Account
+	to         mesh.Name
+	connection bool
+	method     string
+	path       string // normalised, without query
+	headers    headers
+}
+
+// headers are the values of each header, joined as SP-3 says, by lower-case name.
+type headers map[string]string
+
+// view is a request as one of the two sidecars sees it.
+type view struct {
+	*request
+	// certificate is the value of x-forwarded-client-cert, "" where absent.
+	certificate string
+}
+
+// newRequest returns false for a request that is refused as malformed (SP-9).
+func newRequest(q Question, port *mesh.ServicePort) (*request, bool) {
+	r := &request{
+		from: q.From, to: q.To, method: q.Method, headers: headers{},
+		connection: q.Connection || port.Protocol == mesh.TCP,
+	}
+	if r.connection {
+		return r, true
+	}
+	if r.method == "" {
+		r.method = "GET"
+	}
+	path, ok := normalise(q.Path, q.EncodedSlashes)
+	r.path = path
+	r.headers["host"] = authority(q.To.Name + "." + q.To.Namespace)
+	sent := map[string]bool{}
+	for _, h := range q.Headers {
+		name := strings.ToLower(h.Name)
+		switch {
+		case strings.HasPrefix(name, "x-envoy-"), name == "x-forwarded-client-cert": // PR-4
+		case name == "host":
+			r.headers[name] = authority(h.Value)
+		case !sent[name]:
+			r.headers[name] = h.Value
+		case name == "cookie":
+			r.headers[name] += "; " + h.Value
+		default:
+			r.headers[name] += "," + h.Value
+		}
+		sent[name] = true
+	}
+	return r, ok
+}
+
+// atClient is the request as the sidecar of its sender sees it.
+func (r *request) atClient() view { return view{request: r} }
+
+// atServer is the request as the sidecar of its receiver sees it (PR-4).
+func (r *request) atServer(trustDomain string) view {
+	return view{request: r, certificate: "URI=" + string(mesh.PrincipalOf(trustDomain, r.from))}
+}
+
+// header returns the value of a header and whether the request has it.
+func (v view) header(name string) (string, bool) {
+	if name == "x-forwarded-client-cert" {
+		return v.certificate, v.certificate != ""
+	}
+	value, ok := v.headers[name]
+	return value, ok
+}
+
+// authority brings a host to the form in which it is judged: lower-case,
+// without port and final dot (SP-3).
+func authority(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
