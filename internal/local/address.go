@@ -1,0 +1,94 @@
+//go:build linux
+
+package local
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// The ports that the runtime listens on, and those of every sidecar.
+const (
+	portXDS       = 15012
+	portProxy     = 15001
+	firstUpstream = 20000
+)
+
+// addresses gives every pod a pair of loopback addresses out of one 127.x/16
+// block, which nobody else on this machine uses at the same time.
+type addresses struct {
+	block byte
+	// listener holds the block's first address on the xDS port. It is what keeps
+	// another runtime from taking the same block.
+	listener net.Listener
+	next     int
+	pods     map[types.NamespacedName]int
+	freed    []int
+}
+
+// pair is the two addresses of a pod: the application listens on one, its
+// sidecar on the other, which is what the mesh sees.
+type pair struct {
+	app     netip.Addr
+	sidecar netip.Addr
+}
+
+// The blocks to choose from. 127.0 is left to everybody else.
+const (
+	firstBlock = 64
+	lastBlock  = 127
+)
+
+// claimAddresses takes the first block that no other runtime holds.
+func claimAddresses() (*addresses, error) {
+	for block := firstBlock; block <= lastBlock; block++ {
+		l, err := net.Listen("tcp", netip.AddrPortFrom(blockAddress(byte(block), 1), portXDS).String())
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot listen on the loopback addresses 127.%d.0.0/16: %w", block, err)
+		}
+		return &addresses{block: byte(block), listener: l, pods: map[types.NamespacedName]int{}}, nil
+	}
+	return nil, fmt.Errorf("every block from 127.%d to 127.%d is held by another smi run: stop one of them", firstBlock, lastBlock)
+}
+
+func blockAddress(block byte, n int) netip.Addr {
+	return netip.AddrFrom4([4]byte{127, block, byte(n >> 8), byte(n)})
+}
+
+// of returns the pair of a pod, the same as long as the pod keeps it.
+func (a *addresses) of(pod types.NamespacedName) (pair, error) {
+	n, ok := a.pods[pod]
+	if !ok {
+		switch {
+		case len(a.freed) > 0:
+			n, a.freed = a.freed[0], a.freed[1:]
+		case a.next < maxPods:
+			n = a.next
+			a.next++
+		default:
+			return pair{}, fmt.Errorf("pod %s: this machine runs %d pods already, which is the most", pod, maxPods)
+		}
+		a.pods[pod] = n
+	}
+	// The block's first addresses belong to the runtime itself.
+	return pair{app: blockAddress(a.block, 256+2*n), sidecar: blockAddress(a.block, 257+2*n)}, nil
+}
+
+// maxPods keeps the pairs inside the block.
+const maxPods = 1000
+
+// release gives a pod's pair back, to be used again as late as possible.
+func (a *addresses) release(pod types.NamespacedName) {
+	if n, ok := a.pods[pod]; ok {
+		delete(a.pods, pod)
+		a.freed = append(a.freed, n)
+	}
+}
