@@ -48,17 +48,17 @@ type Store struct {
 // New returns an empty store.
 func New() *Store {
 	return &Store{last: Snapshot{
-		Namespaces:       newTable[*corev1.Namespace](nil),
-		Pods:             newTable[*corev1.Pod](nil),
-		ServiceAccounts:  newTable[*corev1.ServiceAccount](nil),
-		Services:         newTable[*corev1.Service](nil),
-		EndpointSlices:   newTable[*discoveryv1.EndpointSlice](nil),
-		TrafficTargets:   newTable[*access.TrafficTarget](nil),
-		IdentityBindings: newTable[*access.IdentityBinding](nil),
-		HTTPRouteGroups:  newTable[*specs.HTTPRouteGroup](nil),
-		TCPRoutes:        newTable[*specs.TCPRoute](nil),
-		UDPRoutes:        newTable[*specs.UDPRoute](nil),
-		TrafficSplits:    newTable[*split.TrafficSplit](nil),
+		Namespaces:       &Table[*corev1.Namespace]{},
+		Pods:             &Table[*corev1.Pod]{},
+		ServiceAccounts:  &Table[*corev1.ServiceAccount]{},
+		Services:         &Table[*corev1.Service]{},
+		EndpointSlices:   &Table[*discoveryv1.EndpointSlice]{},
+		TrafficTargets:   &Table[*access.TrafficTarget]{},
+		IdentityBindings: &Table[*access.IdentityBinding]{},
+		HTTPRouteGroups:  &Table[*specs.HTTPRouteGroup]{},
+		TCPRoutes:        &Table[*specs.TCPRoute]{},
+		UDPRoutes:        &Table[*specs.UDPRoute]{},
+		TrafficSplits:    &Table[*split.TrafficSplit]{},
 	}}
 }
 
@@ -75,14 +75,14 @@ func (s *Store) Snapshot() *Snapshot {
 func (s *Store) Put(objs ...Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last.apply(group(objs), change{put: true})
+	s.last.apply(group(objs), put)
 }
 
 // Delete removes the objects of the same kind and name.
 func (s *Store) Delete(objs ...Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last.apply(group(objs), change{})
+	s.last.apply(group(objs), remove)
 }
 
 // Replace makes the objects the whole content of the store. Of several objects
@@ -91,7 +91,7 @@ func (s *Store) Delete(objs ...Object) {
 func (s *Store) Replace(objs []Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last.apply(group(objs), change{replace: true})
+	s.last.apply(group(objs), replace)
 }
 
 // objects are the objects of one change, by kind.
