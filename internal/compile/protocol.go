@@ -9,18 +9,19 @@ import (
 )
 
 // byAppProtocol are the values of a Service port's appProtocol that declare
-// its protocol (PR-1). Any other value declares nothing.
+// its protocol (PR-1). Any other value declares nothing. "udp" on a port whose
+// transport is TCP can only mean that it is not HTTP.
 var byAppProtocol = map[string]mesh.Protocol{
-	"http":                mesh.HTTP,
-	"kubernetes.io/ws":    mesh.HTTP,
-	"http2":               mesh.HTTP2,
-	"grpc":                mesh.HTTP2,
-	"kubernetes.io/h2c":   mesh.HTTP2,
-	"tcp":                 mesh.TCP,
-	"tls":                 mesh.TCP,
-	"https":               mesh.TCP,
-	"kubernetes.io/wss":   mesh.TCP,
-	"kubernetes.io/https": mesh.TCP,
+	"http":              mesh.HTTP,
+	"kubernetes.io/ws":  mesh.HTTP,
+	"http2":             mesh.HTTP2,
+	"grpc":              mesh.HTTP2,
+	"kubernetes.io/h2c": mesh.HTTP2,
+	"tcp":               mesh.TCP,
+	"tls":               mesh.TCP,
+	"https":             mesh.TCP,
+	"kubernetes.io/wss": mesh.TCP,
+	"udp":               mesh.TCP,
 }
 
 // byPortName are the names, alone or followed by -suffix, that declare a
@@ -32,7 +33,7 @@ var byPortName = map[string]mesh.Protocol{
 	"tcp":   mesh.TCP,
 	"tls":   mesh.TCP,
 	"https": mesh.TCP,
-	"udp":   mesh.UDP,
+	"udp":   mesh.TCP,
 }
 
 // serverFirst are the ports on which the server usually speaks first, so that
@@ -48,29 +49,24 @@ func declaredProtocol(p *corev1.ServicePort) mesh.Protocol {
 		return mesh.UDP
 	}
 	if p.AppProtocol != nil {
-		if protocol, ok := byAppProtocol[strings.ToLower(*p.AppProtocol)]; ok {
+		if protocol, ok := byAppProtocol[*p.AppProtocol]; ok {
 			return protocol
 		}
 	}
 	name, _, _ := strings.Cut(p.Name, "-")
-	if protocol, ok := byPortName[name]; ok && protocol != mesh.UDP {
+	if protocol, ok := byPortName[name]; ok {
 		return protocol
 	}
 	return mesh.Undeclared
 }
 
-// orServerFirst makes an undeclared protocol TCP where one of the port numbers
-// is a usual one of servers that speak first (PR-2).
-func orServerFirst(protocol mesh.Protocol, numbers ...uint16) mesh.Protocol {
-	if protocol != mesh.Undeclared {
-		return protocol
+// orServerFirst makes an undeclared protocol TCP where the port number is a
+// usual one of servers that speak first (PR-2).
+func orServerFirst(protocol mesh.Protocol, number uint16) mesh.Protocol {
+	if protocol == mesh.Undeclared && serverFirst[number] {
+		return mesh.TCP
 	}
-	for _, n := range numbers {
-		if serverFirst[n] {
-			return mesh.TCP
-		}
-	}
-	return mesh.Undeclared
+	return protocol
 }
 
 // agree combines what two Services say of one pod port: HTTP in any version is

@@ -31,7 +31,6 @@ func buildPodPorts(in podPortsInputs) *podPorts {
 			p.protocols[c.number] = mesh.Undeclared
 		}
 	}
-	offered := map[uint16][]uint16{} // pod port -> Service ports
 	for _, s := range in.services {
 		for _, sp := range s.ports {
 			if sp.protocol == mesh.UDP {
@@ -46,14 +45,13 @@ func buildPodPorts(in podPortsInputs) *podPorts {
 				known = mesh.Undeclared
 			}
 			p.protocols[number] = agree(known, sp.declared)
-			offered[number] = append(offered[number], sp.number)
 			if sp.number != number {
 				p.servicePorts[sp.number] = number
 			}
 		}
 	}
 	for port, protocol := range p.protocols {
-		p.protocols[port] = orServerFirst(protocol, append(offered[port], port)...)
+		p.protocols[port] = orServerFirst(protocol, port)
 	}
 	return p
 }

@@ -11,6 +11,8 @@ import (
 // Question is one request, or one TCP connection, from an account to a port of
 // a Service.
 type Question struct {
+	// From is the zero Account for a client outside the mesh, which has no
+	// identity (ID-3) and whose traffic is not split (TS-12).
 	From mesh.Account
 	To   mesh.Name
 	Port uint16
@@ -100,10 +102,9 @@ func (e *Evaluator) Ask(q Question) (*Answer, error) {
 		return nil, &NotFoundError{fmt.Sprintf("Service %s has no TCP port %d (it has %s)", q.To, q.Port, portList(service))}
 	}
 	a := &Answer{Split: []Share{}, Destinations: []Destination{}, Rules: []string{}}
-	r, ok := newRequest(q, port)
-	if !ok {
-		a.Reason = "the path has an encoded slash or backslash, which gets 400"
-		a.Rules = []string{"SP-9"}
+	r, refusal := newRequest(q, port)
+	if refusal != nil {
+		a.Reason, a.Rules = refusal.reason, []string{refusal.rule}
 		return a, nil
 	}
 	e.route(a, r, port)
@@ -133,6 +134,9 @@ func (e *Evaluator) route(a *Answer, r *request, port *mesh.ServicePort) {
 
 // choose returns the first split that takes the request, or nil.
 func (e *Evaluator) choose(r *request, port *mesh.ServicePort) *mesh.Split {
+	if r.outside() {
+		return nil
+	}
 	for _, s := range port.Splits {
 		if s.Matches == nil {
 			return s
@@ -188,7 +192,7 @@ func (e *Evaluator) judge(r *request, d mesh.Destination) Destination {
 	}
 	out.Rule = "AC-1"
 	policy := e.mesh.Policy(d.Account)
-	if policy == nil {
+	if policy == nil || r.outside() {
 		return out
 	}
 	source := mesh.PrincipalOf(e.mesh.TrustDomain, r.from)
@@ -247,6 +251,9 @@ func (e *Evaluator) conclude(a *Answer, r *request) {
 // sentence says the answer in words.
 func (a *Answer) sentence(r *request) string {
 	source := r.from.String()
+	if r.outside() {
+		source = "a client without identity"
+	}
 	if !a.Allowed {
 		for _, d := range a.Destinations {
 			if !d.Allowed {

@@ -27,19 +27,31 @@ type view struct {
 	certificate string
 }
 
-// newRequest returns false for a request that is refused as malformed (SP-9).
-func newRequest(q Question, port *mesh.ServicePort) (*request, bool) {
+// outside tells whether the client is no part of the mesh.
+func (r *request) outside() bool { return r.from == mesh.Account{} }
+
+// refusal is why a request gets 400 before anything judges it.
+type refusal struct{ rule, reason string }
+
+// newRequest returns a refusal for what the sender's sidecar cannot pass on.
+func newRequest(q Question, port *mesh.ServicePort) (*request, *refusal) {
 	r := &request{
 		from: q.From, to: q.To, method: q.Method, headers: headers{},
 		connection: q.Connection || port.Protocol == mesh.TCP,
 	}
+	if q.Connection && port.Protocol.SpeaksHTTP() {
+		return nil, &refusal{"PR-1", "the port is declared to speak HTTP, and what is not HTTP gets 400 there"}
+	}
 	if r.connection {
-		return r, true
+		return r, nil
 	}
 	if r.method == "" {
 		r.method = "GET"
 	}
 	path, ok := normalise(q.Path, q.EncodedSlashes)
+	if !ok {
+		return nil, &refusal{"SP-9", "the path has an encoded slash or backslash, which gets 400"}
+	}
 	r.path = path
 	r.headers["host"] = authority(q.To.Name + "." + q.To.Namespace)
 	sent := map[string]bool{}
@@ -58,7 +70,7 @@ func newRequest(q Question, port *mesh.ServicePort) (*request, bool) {
 		}
 		sent[name] = true
 	}
-	return r, ok
+	return r, nil
 }
 
 // atClient is the request as the sidecar of its sender sees it.
