@@ -33,20 +33,19 @@ const (
 )
 
 // caller calls other services: HTTP through the proxy that the environment
-// names, gRPC and TCP directly, as clients do that take no proxy.
+// names, gRPC and TCP as clients do that take no proxy.
 type caller struct {
-	who    who
 	http   *http.Client
-	dialer net.Dialer
+	dialer *dialer
 }
 
-// newCaller reads HTTP_PROXY and NO_PROXY from the environment it is given.
-func newCaller(me who, getenv func(string) string) *caller {
+// newCaller reads the proxy from the environment it is given.
+func newCaller(getenv func(string) string) *caller {
 	proxy := (&httpproxy.Config{
 		HTTPProxy: firstOf(getenv("HTTP_PROXY"), getenv("http_proxy")),
 		NoProxy:   firstOf(getenv("NO_PROXY"), getenv("no_proxy")),
 	}).ProxyFunc()
-	c := &caller{who: me, dialer: net.Dialer{Timeout: callTimeout}}
+	c := &caller{dialer: &dialer{Dialer: net.Dialer{Timeout: callTimeout}, namespace: getenv("POD_NAMESPACE"), getenv: getenv}}
 	c.http = &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
@@ -145,7 +144,7 @@ func (c *caller) once(ctx context.Context, req callRequest) (*answer, error) {
 	case "tcp":
 		return c.onceTCP(ctx, u.Host, req.body)
 	case "grpc":
-		return onceGRPC(ctx, u, req)
+		return c.onceGRPC(ctx, u, req)
 	}
 	r, err := http.NewRequestWithContext(ctx, req.method, req.url, strings.NewReader(req.body))
 	if err != nil {
@@ -172,7 +171,7 @@ func (c *caller) once(ctx context.Context, req callRequest) (*answer, error) {
 
 // onceTCP connects, sends the text where there is one, and reads a line.
 func (c *caller) onceTCP(ctx context.Context, address, text string) (*answer, error) {
-	conn, err := c.dialer.DialContext(ctx, "tcp", address)
+	conn, err := c.dialer.dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}

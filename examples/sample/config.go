@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -43,9 +44,11 @@ Usage: smi-sample [flags]
   smi-sample -http 9080 -service bookstore -version v1
   smi-sample -http 9080 -loop "POST http://bookstore.bookstore:9080/buy"
 
-It listens on $POD_IP, or on all addresses where that is unset, names itself by
-$POD_NAME, else $HOSTNAME, and calls others through $HTTP_PROXY but for what
-$NO_PROXY names. Every HTTP port speaks HTTP/1.1, HTTP/2 without TLS and gRPC.
+It listens on $POD_IP, or on all addresses where that is unset, and names itself
+by $POD_NAME, else by the host's name. It calls HTTP through $HTTP_PROXY but for
+what $NO_PROXY names; gRPC and TCP through the address that
+$SMI_UPSTREAM_<SERVICE>_<NAMESPACE>_<PORT> tells, if any. Every HTTP port speaks
+HTTP/1.1, HTTP/2 without TLS and gRPC.
 
   /healthz                 200 while it runs, 503 once it stops
   /call?url=U&n=N          call U (http, grpc or tcp) N times and tell the answers;
@@ -84,7 +87,7 @@ func parseConfig(args []string, getenv func(string) string, out io.Writer) (*con
 		lists[kind] = list
 		fs.Var(list, string(kind), text)
 	}
-	fs.StringVar(&cfg.who.Pod, "pod", firstOf(getenv("POD_NAME"), getenv("HOSTNAME")), "`name` of the pod")
+	fs.StringVar(&cfg.who.Pod, "pod", firstOf(getenv("POD_NAME"), getenv("HOSTNAME"), hostname()), "`name` of the pod")
 	fs.StringVar(&cfg.who.Service, "service", getenv("SERVICE"), "`name` of the service, told in every answer")
 	fs.StringVar(&cfg.who.Version, "version", getenv("VERSION"), "`version` of the service, told in every answer")
 	fs.Var(&cfg.calls, "calls", "`PATH=URL`: before a request for PATH is answered, call URL; repeatable")
@@ -129,6 +132,15 @@ func (c *config) validate(fs *flag.FlagSet) error {
 		}
 	}
 	return nil
+}
+
+// hostname is the pod's name on a cluster, also where the shell does not say so.
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unnamed"
+	}
+	return name
 }
 
 func firstOf(values ...string) string {

@@ -115,8 +115,8 @@ func (e *echoServer) describe(ctx context.Context, in *structpb.Struct) (*struct
 
 // onceGRPC calls the unary method that the URL's path names, Say where it names
 // none. The status is the code's name; a code that is not OK is an answer too.
-func onceGRPC(ctx context.Context, u *url.URL, req callRequest) (*answer, error) {
-	conn, err := grpc.NewClient("passthrough:///"+u.Host, grpc.WithNoProxy(),
+func (c *caller) onceGRPC(ctx context.Context, u *url.URL, req callRequest) (*answer, error) {
+	conn, err := grpc.NewClient("passthrough:///"+u.Host, grpc.WithContextDialer(c.dialer.dial),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswerBytes)))
 	if err != nil {

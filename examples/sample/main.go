@@ -4,12 +4,13 @@
 // services. The bookstore example is built of it, and so is whatever else needs
 // a workload whose answers tell what a mesh did to a request.
 //
-// It knows nothing of the mesh. It listens on $POD_IP where that is set, reaches
-// others through $HTTP_PROXY where that is set, and believes the caller's
-// identity that x-forwarded-client-cert states, because whoever stands in front
-// of it is trusted to have verified it. It never checks a permission itself and
-// keeps no state. It calls any address it is told to (/call): a tool for trying
-// things, never to be exposed to strangers.
+// It runs with a mesh and without one. It listens on $POD_IP where that is set,
+// reaches others through $HTTP_PROXY and $SMI_UPSTREAM_... where those are set,
+// else by their names, and believes the caller's identity that
+// x-forwarded-client-cert states, because whoever stands in front of it is
+// trusted to have verified it. It never checks a permission itself and keeps no
+// state. It calls any address it is told to (/call): a tool for trying things,
+// never to be exposed to strangers.
 package main
 
 import (
@@ -42,7 +43,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("pod", cfg.who.Pod)
-	calls := newCaller(cfg.who, getenv)
+	calls := newCaller(getenv)
 	srv := newServer(cfg, calls, log)
 	if err := srv.listen(ctx); err != nil {
 		return err

@@ -38,7 +38,7 @@ func start(t *testing.T, env map[string]string, adjust func(*config)) *running {
 	}
 	log := slog.New(slog.DiscardHandler)
 	r := &running{address: map[portKind]string{}, done: make(chan error, 1)}
-	r.server = newServer(cfg, newCaller(cfg.who, func(name string) string { return env[name] }), log)
+	r.server = newServer(cfg, newCaller(func(name string) string { return env[name] }), log)
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
 	if err := r.listen(ctx); err != nil {
