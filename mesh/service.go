@@ -76,17 +76,17 @@ type Destination struct {
 
 // Endpoint is a ready pod behind a Service's port.
 type Endpoint struct {
-	Pod     Name
-	Account Account
+	// Destination is the one, among those of the ServicePort, that the pod
+	// belongs to: its account, its port, whether it is meshed and what judges.
+	// Meshed endpoints are reached by mutual TLS only (ID-6).
+	Destination
+	Pod Name
 	// Workload names the pod's owner, such as a Deployment, or the pod itself.
 	Workload string
-	// Address and Port are where the mesh reaches the pod: the sidecar's address
-	// in the standalone runtime, the pod's on a cluster. Address is empty where
-	// the pod does not run (an offline check).
+	// Address is where the mesh reaches the pod: the sidecar's address in the
+	// standalone runtime, the pod's on a cluster. It is empty where the pod does
+	// not run (an offline check).
 	Address string
-	Port    uint16
-	// Meshed endpoints are reached by mutual TLS only (ID-6).
-	Meshed bool
 }
 
 // Split shares the traffic of a root Service between backends (TS-1).

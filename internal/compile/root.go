@@ -86,7 +86,7 @@ func buildRoot(in rootInputs) *root {
 	for _, p := range s.ports {
 		port := &mesh.ServicePort{
 			Service: s.name, Name: p.name, Number: p.number, Protocol: p.protocol,
-			Destinations: p.destinations(speaks), Endpoints: p.endpoints(),
+			Destinations: p.destinations(speaks), Endpoints: p.endpoints(speaks),
 		}
 		if p.protocol != mesh.UDP {
 			port.Splits, findings = portSplits(p, ordered)

@@ -106,7 +106,7 @@ func buildServicePort(r *report, i int, in serviceInputs) *servicePort {
 			p.targets = append(p.targets, target{pod: pod, port: number})
 		}
 	}
-	p.outside = outsideEndpoints(written, in.slices)
+	p.outside = outsideEndpoints(written, p.protocol, in.slices)
 	return p
 }
 
@@ -124,7 +124,7 @@ func targetPort(p *corev1.ServicePort, pod *pod) (uint16, bool) {
 
 // outsideEndpoints are the ready addresses that EndpointSlices give to a
 // Service without selector. They are not pods, so they are not meshed.
-func outsideEndpoints(p *corev1.ServicePort, endpointSlices []*discoveryv1.EndpointSlice) []mesh.Endpoint {
+func outsideEndpoints(p *corev1.ServicePort, protocol mesh.Protocol, endpointSlices []*discoveryv1.EndpointSlice) []mesh.Endpoint {
 	var found []mesh.Endpoint
 	for _, slice := range endpointSlices {
 		number, ok := slicePort(slice, p.Name)
@@ -136,7 +136,7 @@ func outsideEndpoints(p *corev1.ServicePort, endpointSlices []*discoveryv1.Endpo
 				continue
 			}
 			for _, address := range e.Addresses {
-				found = append(found, mesh.Endpoint{Address: address, Port: number})
+				found = append(found, mesh.Endpoint{Address: address, Destination: mesh.Destination{Port: number, Protocol: protocol, Mode: mesh.Permissive}})
 			}
 		}
 	}
@@ -158,34 +158,44 @@ func compareEndpoints(a, b mesh.Endpoint) int {
 	return cmp.Or(cmp.Compare(a.Address, b.Address), a.Pod.Compare(b.Pod), cmp.Compare(a.Port, b.Port))
 }
 
+// ready tells whether anything behind the port can take traffic.
+func (p *servicePort) ready() bool {
+	return len(p.outside) > 0 || slices.ContainsFunc(p.targets, func(t target) bool { return t.pod.ready })
+}
+
+// speaks tells what a pod's port speaks, after all Services were heard.
+type speaks func(*pod, uint16) mesh.Protocol
+
+// destination is what judges a request that arrives at the target.
+func (t target) destination(speaks speaks) mesh.Destination {
+	return mesh.Destination{
+		Account: t.pod.account, Port: t.port, Protocol: speaks(t.pod, t.port),
+		Meshed: t.pod.meshed, Mode: t.pod.mode, Plaintext: t.pod.plaintext[t.port],
+	}
+}
+
 // endpoints are the ready pods behind the port.
-func (p *servicePort) endpoints() []mesh.Endpoint {
+func (p *servicePort) endpoints(speaks speaks) []mesh.Endpoint {
 	found := slices.Clone(p.outside)
 	for _, t := range p.targets {
-		if !t.pod.ready {
-			continue
+		if t.pod.ready {
+			found = append(found, mesh.Endpoint{
+				Destination: t.destination(speaks), Pod: t.pod.name, Workload: t.pod.owner, Address: t.pod.address,
+			})
 		}
-		found = append(found, mesh.Endpoint{
-			Pod: t.pod.name, Account: t.pod.account, Workload: t.pod.owner,
-			Address: t.pod.address, Port: t.port, Meshed: t.pod.meshed,
-		})
 	}
 	slices.SortFunc(found, compareEndpoints)
 	return found
 }
 
-// destinations groups the pods behind the port by what judges a request. What
-// a pod's port speaks is told by all Services together, in speaks.
-func (p *servicePort) destinations(speaks func(*pod, uint16) mesh.Protocol) []mesh.Destination {
+// destinations groups the pods behind the port by what judges a request.
+func (p *servicePort) destinations(speaks speaks) []mesh.Destination {
 	seen := map[mesh.Destination]bool{}
 	for _, t := range p.targets {
-		seen[mesh.Destination{
-			Account: t.pod.account, Port: t.port, Protocol: speaks(t.pod, t.port),
-			Meshed: t.pod.meshed, Mode: t.pod.mode, Plaintext: t.pod.plaintext[t.port],
-		}] = true
+		seen[t.destination(speaks)] = true
 	}
-	if len(p.outside) > 0 {
-		seen[mesh.Destination{Port: p.outside[0].Port, Protocol: p.protocol, Mode: mesh.Permissive}] = true
+	for _, e := range p.outside {
+		seen[e.Destination] = true
 	}
 	return sortedDestinations(seen)
 }

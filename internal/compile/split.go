@@ -52,7 +52,10 @@ func (i splitInputs) equal(o splitInputs) bool {
 // serviceName reads the forms that TS-1 allows for a Service of the namespace:
 // name, name.namespace, name.namespace.svc and the cluster's full name.
 func serviceName(written, namespace, clusterDomain string) (mesh.Name, bool) {
-	name, rest, _ := strings.Cut(strings.ToLower(strings.TrimSuffix(written, ".")), ".")
+	name, rest, _ := strings.Cut(written, ".")
+	if strings.HasSuffix(written, ".") {
+		return mesh.Name{}, false
+	}
 	switch rest {
 	case "", namespace, namespace + ".svc", namespace + ".svc." + clusterDomain:
 		return mesh.Name{Namespace: namespace, Name: name}, name != ""
@@ -146,10 +149,12 @@ func reportMissingBackend(r *report, in splitInputs, field, written string) {
 }
 
 // compareSplits orders the splits of one root (TS-7): those with matches first,
-// the oldest first, ties by namespace and name.
+// the oldest first, ties by namespace and name. One without a timestamp cannot
+// show its age and comes after those that can.
 func compareSplits(a, b *resolvedSplit) int {
 	return cmp.Or(
 		compareBool(b.conditional, a.conditional),
+		compareBool(a.object.CreationTimestamp.IsZero(), b.object.CreationTimestamp.IsZero()),
 		a.object.CreationTimestamp.Compare(b.object.CreationTimestamp.Time),
 		a.name.Compare(b.name),
 	)
@@ -190,7 +195,7 @@ func splitOn(r *report, s *resolvedSplit, port *servicePort) *mesh.Split {
 		case p == nil:
 			r.warnf(place{"TS-4", b.field + ".service", "NoSuchPort"}, "Service %s has no port %d; it is left out there and the others share its weight", b.name, port.number)
 		case b.weight == 0: // TS-3
-		case s.skipEmpty && len(p.endpoints()) == 0:
+		case s.skipEmpty && !p.ready():
 			r.warnf(place{"TS-5", b.field + ".service", "EmptyBackend"}, "Service %s has no ready endpoint; the others share its weight", b.name)
 		default:
 			m.Backends = append(m.Backends, mesh.Backend{Service: b.service.name, Port: port.number, Weight: b.weight})

@@ -165,7 +165,7 @@ func (e *Evaluator) arrive(a *Answer, r *request, port *mesh.ServicePort, share 
 		out.Namespace, out.ServiceAccount = d.Account.Namespace, d.Account.Name
 		out.Port, out.Protocol = d.Port, d.Protocol
 		for _, p := range port.Endpoints {
-			if p.Account == d.Account && p.Port == d.Port && p.Meshed == d.Meshed {
+			if p.Destination == d {
 				out.Pods = append(out.Pods, p.Pod.String())
 			}
 		}
@@ -180,6 +180,10 @@ func (e *Evaluator) arrive(a *Answer, r *request, port *mesh.ServicePort, share 
 func (e *Evaluator) judge(r *request, d mesh.Destination) Destination {
 	out := Destination{Grants: []GrantRef{}}
 	switch {
+	case r.connection && d.Meshed && d.Protocol.SpeaksHTTP():
+		// The receiving sidecar takes the bytes for HTTP and answers 400.
+		out.Rule = "PR-1"
+		return out
 	case !d.Meshed:
 		out.Allowed, out.Rule = true, "PR-5"
 		return out
