@@ -75,6 +75,7 @@ type Workload struct {
 type InboundPort struct {
 	Number   uint16
 	Protocol Protocol
-	// Plaintext opens the port to peers without identity (AC-18).
+	// Plaintext opens the port to peers without identity (AC-18). Those that
+	// have one are judged as on any other port.
 	Plaintext bool
 }

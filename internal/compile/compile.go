@@ -20,8 +20,8 @@ type Config struct {
 	ClusterDomain string
 	// Mode is that of namespaces without a label; Strict when empty (AC-1).
 	Mode mesh.Mode
-	// Floor is the mode below which no namespace's label leads (AC-16);
-	// Permissive, which is no floor, when empty.
+	// Floor is the mode below which nothing leads, neither Mode nor a namespace's
+	// label (AC-16); Permissive, which is no floor, when empty.
 	Floor mesh.Mode
 }
 
@@ -59,6 +59,9 @@ func New(config Config) *Compiler {
 	config.ClusterDomain = cmp.Or(config.ClusterDomain, "cluster.local")
 	config.Mode = cmp.Or(config.Mode, mesh.Strict)
 	config.Floor = cmp.Or(config.Floor, mesh.Permissive)
+	if strictness(config.Mode) < strictness(config.Floor) {
+		config.Mode = config.Floor
+	}
 	return &Compiler{config: config}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"strconv"
 )
 
 // The bounds of one expression. They are far above what routes need and keep
@@ -44,19 +45,22 @@ func checkExpression(expr string) error {
 	return nil
 }
 
-// escapes finds escaped backslashes, which it must step over, and hexadecimal
-// escapes in braces, the only ones that reach above \xFF.
-var escapes = regexp.MustCompile(`\\(?:x\{([0-9A-Fa-f]+)\}|.)`)
+// escapes finds quoted text, which has no escapes, and the escapes that can
+// reach above \xFF, hexadecimal in braces and octal; it steps over all others.
+var escapes = regexp.MustCompile(`(?s)\\Q.*?(?:\\E|$)|\\x\{([0-9A-Fa-f]+)\}|\\([0-7]{1,3})|\\.`)
 
 // highRune returns the first escaped character above \xFF.
 func highRune(expr string) (rune, bool) {
 	for _, m := range escapes.FindAllStringSubmatch(expr, -1) {
-		var r rune
-		if m[1] == "" {
+		digits, base := m[1], 16
+		if m[2] != "" {
+			digits, base = m[2], 8
+		}
+		if digits == "" {
 			continue
 		}
-		if _, err := fmt.Sscanf(m[1], "%x", &r); err != nil || r > 0xFF {
-			return r, true
+		if r, err := strconv.ParseInt(digits, base, 32); err != nil || r > 0xFF {
+			return rune(r), true
 		}
 	}
 	return 0, false

@@ -123,7 +123,7 @@ func plaintextPorts(r *report, o *corev1.Pod, p *pod) map[uint16]bool {
 			number = uint16(n)
 		}
 		ports[number] = true
-		r.warnf(at, "port %d is open to peers without identity: nothing that reaches it there is checked", number)
+		r.warnf(at, "port %d is open to peers without identity, which nothing checks; meshed peers still need a TrafficTarget", number)
 	}
 	return ports
 }

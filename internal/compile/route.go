@@ -174,6 +174,8 @@ func matchKey(m *mesh.Match) string {
 
 // portRoute is a TCPRoute.
 type portRoute struct {
+	// match is the name of its match, often empty.
+	match string
 	// ports are sorted; nil means every port (SP-7).
 	ports    []uint16
 	findings []mesh.Finding
@@ -188,7 +190,7 @@ func (i portRouteInputs) equal(o portRouteInputs) bool { return i == o }
 func buildPortRoute(in portRouteInputs) *portRoute {
 	r := reportOn(kindTCPRoute, in.object)
 	written := in.object.Spec.Matches.Ports
-	route := &portRoute{}
+	route := &portRoute{match: in.object.Spec.Matches.Name}
 	if len(written) > 0 {
 		// A list of which nothing remains must not turn into "every port".
 		route.ports = []uint16{}

@@ -137,6 +137,7 @@ func resolveRules(r *report, in targetInputs) *mesh.Grant {
 	}
 	var (
 		http, tcp bool // named, whether they resolve or not (AC-9)
+		unknown   bool // may be a misspelt HTTPRouteGroup, so nothing opens as if it were not there
 		matches   []*mesh.Match
 		ports     portSet
 	)
@@ -151,7 +152,8 @@ func resolveRules(r *report, in targetInputs) *mesh.Grant {
 		case kindUDPRoute:
 			reportUDP(r, i, written, in.rules[i].exists)
 		default:
-			r.errorf(place{"AC-7", ruleField(i) + ".kind", "UnknownKind"}, "%s is no kind of rule (HTTPRouteGroup, TCPRoute, UDPRoute); it contributes nothing", quote(written.Kind))
+			unknown = true
+			r.errorf(place{"AC-7", ruleField(i) + ".kind", "UnknownKind"}, "%s is no kind of rule (HTTPRouteGroup, TCPRoute, UDPRoute); it contributes nothing, and TCPRoutes beside it only restrict", quote(written.Kind))
 		}
 	}
 	switch {
@@ -161,7 +163,7 @@ func resolveRules(r *report, in targetInputs) *mesh.Grant {
 		return nil
 	case http:
 		return &mesh.Grant{Ports: ports.within(tcp), Matches: uniqueMatches(matches)} // AC-9, AC-10
-	case tcp:
+	case tcp && !unknown:
 		return &mesh.Grant{Ports: ports.within(true), Connections: true} // AC-8
 	default:
 		return nil
@@ -202,12 +204,14 @@ func ruleMatches(r *report, i int, written access.TrafficTargetRule, group *rout
 	return matches
 }
 
+// rulePorts is the TCPRoute that a rule means, nil where it means none.
 func rulePorts(r *report, i int, written access.TrafficTargetRule, route *portRoute) *portRoute {
-	if route == nil {
+	switch {
+	case route == nil:
 		r.errorf(place{"AC-7", ruleField(i), "UnknownRoute"}, "there is no TCPRoute %s in namespace %s; the rule opens no port", quote(written.Name), r.object.Namespace)
-	}
-	if len(written.Matches) > 0 {
-		r.warnf(place{"AC-6", ruleField(i) + ".matches", "MatchesIgnored"}, "a TCPRoute has no named matches; the rule means the whole route")
+	case len(written.Matches) > 0 && !slices.Contains(written.Matches, route.match):
+		r.errorf(place{"AC-7", ruleField(i) + ".matches", "UnknownMatch"}, "the match of TCPRoute %s is named %q and not %q; the rule opens no port", written.Name, route.match, written.Matches)
+		return nil
 	}
 	return route
 }

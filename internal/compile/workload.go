@@ -107,7 +107,7 @@ func buildCallers(in callersInputs) *callers {
 		for _, d := range port.Destinations {
 			policy := in.policies[next]
 			next++
-			c.everyone = c.everyone || !d.Meshed || !d.Mode.Enforced() || d.Plaintext
+			c.everyone = c.everyone || !d.Meshed || !d.Mode.Enforced()
 			if policy == nil {
 				continue
 			}

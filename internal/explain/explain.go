@@ -141,7 +141,7 @@ func (e *Evaluator) choose(r *request, port *mesh.ServicePort) *mesh.Split {
 		if s.Matches == nil {
 			return s
 		}
-		if r.connection {
+		if r.opaque {
 			continue // TS-9
 		}
 		if slices.ContainsFunc(s.Matches, func(m *mesh.Match) bool { return e.matches(m, r.atClient()) }) {
@@ -180,9 +180,12 @@ func (e *Evaluator) arrive(a *Answer, r *request, port *mesh.ServicePort, share 
 func (e *Evaluator) judge(r *request, d mesh.Destination) Destination {
 	out := Destination{Grants: []GrantRef{}}
 	switch {
-	case r.connection && d.Meshed && d.Protocol.SpeaksHTTP():
+	case r.notHTTP && d.Meshed && d.Protocol.SpeaksHTTP():
 		// The receiving sidecar takes the bytes for HTTP and answers 400.
 		out.Rule = "PR-1"
+		return out
+	case r.encodedSlash && d.Meshed && d.Protocol != mesh.TCP:
+		out.Rule = "SP-9"
 		return out
 	case !d.Meshed:
 		out.Allowed, out.Rule = true, "PR-5"
@@ -190,7 +193,7 @@ func (e *Evaluator) judge(r *request, d mesh.Destination) Destination {
 	case !d.Mode.Enforced():
 		out.Allowed, out.Rule = true, "AC-16"
 		return out
-	case d.Plaintext:
+	case d.Plaintext && r.outside():
 		out.Allowed, out.Rule = true, "AC-18"
 		return out
 	}
@@ -223,7 +226,7 @@ func (e *Evaluator) grants(g *mesh.Grant, r *request, protocol mesh.Protocol) (G
 	if g.Connections {
 		return ref, "AC-8"
 	}
-	if r.connection || protocol == mesh.TCP {
+	if r.notHTTP || protocol == mesh.TCP {
 		return ref, "" // AC-10
 	}
 	for _, m := range g.Matches {

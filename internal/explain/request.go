@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"net"
 	"strings"
 
@@ -9,12 +10,18 @@ import (
 
 // request is a question in the form that proxies judge.
 type request struct {
-	from       mesh.Account
-	to         mesh.Name
-	connection bool
-	method     string
-	path       string // normalised, without query
-	headers    headers
+	from mesh.Account
+	to   mesh.Name
+	// notHTTP tells that the bytes are no HTTP request.
+	notHTTP bool
+	// opaque tells that the sender's sidecar passes the connection on without
+	// looking into it.
+	opaque bool
+	// encodedSlash tells that whoever takes it for HTTP refuses it (SP-9).
+	encodedSlash bool
+	method       string
+	path         string // normalised, without query
+	headers      headers
 }
 
 // headers are the values of each header, joined as SP-3 says, by lower-case name.
@@ -36,23 +43,28 @@ type refusal struct{ rule, reason string }
 // newRequest returns a refusal for what the sender's sidecar cannot pass on.
 func newRequest(q Question, port *mesh.ServicePort) (*request, *refusal) {
 	r := &request{
-		from: q.From, to: q.To, method: q.Method, headers: headers{},
-		connection: q.Connection || port.Protocol == mesh.TCP,
+		from: q.From, to: q.To, headers: headers{}, notHTTP: q.Connection,
+		opaque: q.Connection || port.Protocol == mesh.TCP || q.From == mesh.Account{},
 	}
-	if q.Connection && port.Protocol.SpeaksHTTP() {
-		return nil, &refusal{"PR-1", "the port is declared to speak HTTP, and what is not HTTP gets 400 there"}
+	if !q.Connection {
+		r.read(q)
 	}
-	if r.connection {
+	switch {
+	case r.outside():
 		return r, nil
-	}
-	if r.method == "" {
-		r.method = "GET"
-	}
-	path, ok := normalise(q.Path, q.EncodedSlashes)
-	if !ok {
+	case q.Connection && port.Protocol.SpeaksHTTP():
+		return nil, &refusal{"PR-1", "the port is declared to speak HTTP, and what is not HTTP gets 400 there"}
+	case r.encodedSlash && !r.opaque:
 		return nil, &refusal{"SP-9", "the path has an encoded slash or backslash, which gets 400"}
 	}
-	r.path = path
+	return r, nil
+}
+
+// read takes over what an HTTP request says.
+func (r *request) read(q Question) {
+	r.method = cmp.Or(q.Method, "GET")
+	path, ok := normalise(q.Path, q.EncodedSlashes)
+	r.path, r.encodedSlash = path, !ok
 	r.headers["host"] = authority(q.To.Name + "." + q.To.Namespace)
 	sent := map[string]bool{}
 	for _, h := range q.Headers {
@@ -70,7 +82,6 @@ func newRequest(q Question, port *mesh.ServicePort) (*request, *refusal) {
 		}
 		sent[name] = true
 	}
-	return r, nil
 }
 
 // atClient is the request as the sidecar of its sender sees it.
