@@ -83,10 +83,7 @@ func (p *textPrinter) service(s *Service) {
 			p.split(s.Name.Namespace, split)
 		}
 		for _, d := range port.Destinations {
-			p.destination(d)
-		}
-		for _, e := range port.Endpoints {
-			p.endpoint(e)
+			p.destination(d, port.Endpoints)
 		}
 	}
 }
@@ -99,10 +96,10 @@ func (p *textPrinter) split(namespace string, s *Split) {
 	}
 	for i, match := range s.Matches {
 		if i == 0 {
-			p.line(2, "split ", s.Name.String(), " for ", match.text())
+			p.line(2, "split ", s.Name.String(), " for ", match.String())
 			continue
 		}
-		p.line(3, "or ", match.text())
+		p.line(3, "or ", match.String())
 	}
 	total := s.TotalWeight()
 	for _, b := range s.Backends {
@@ -114,25 +111,37 @@ func (p *textPrinter) split(namespace string, s *Split) {
 	}
 }
 
-func (p *textPrinter) destination(d Destination) {
+// destination writes what judges a request, and the ready endpoints of it.
+func (p *textPrinter) destination(d Destination, endpoints []Endpoint) {
+	protocol := string(d.Protocol) + " port " + number(d.Port)
 	if d.Account == (Account{}) {
-		p.line(2, "destination ", string(d.Protocol), " port ", number(d.Port), ", outside the mesh")
-		return
+		p.line(2, "destination ", protocol, ", outside the mesh")
+	} else {
+		p.line(2, "destination ", d.Account.String(), " ", protocol,
+			mark(d.Mode != Strict, string(d.Mode)), mark(!d.Meshed, "outside the mesh"), mark(d.Plaintext, "open to peers without identity"))
 	}
-	p.line(2, "destination ", d.Account.String(), " ", string(d.Protocol), " port ", number(d.Port),
-		mark(d.Mode != Strict, string(d.Mode)), mark(!d.Meshed, "outside the mesh"), mark(d.Plaintext, "open to peers without identity"))
+	ready := false
+	for _, e := range endpoints {
+		if e.Destination == d {
+			p.endpoint(e)
+			ready = true
+		}
+	}
+	if !ready {
+		p.line(3, "no ready pod")
+	}
 }
 
 func (p *textPrinter) endpoint(e Endpoint) {
+	if e.Pod == (Name{}) {
+		p.line(3, "address ", e.Address)
+		return
+	}
 	at := ""
 	if e.Address != "" {
 		at = " at " + e.Address
 	}
-	if e.Pod == (Name{}) {
-		p.line(2, "endpoint", at, " port ", number(e.Port), ", outside the mesh")
-		return
-	}
-	p.line(2, "endpoint ", e.Pod.String(), at, " port ", number(e.Port), " of ", e.Workload, " as ", e.Account.String(), mark(!e.Meshed, "outside the mesh"))
+	p.line(3, "pod ", e.Pod.String(), " of ", e.Workload, at)
 }
 
 func (p *textPrinter) policy(policy *Policy) {
@@ -151,7 +160,7 @@ func (p *textPrinter) policy(policy *Policy) {
 		}
 		p.line(1, g.Target.String(), " lets ", strings.Join(sources, ", "), verb, any)
 		for _, match := range g.Matches {
-			p.line(2, match.text())
+			p.line(2, match.String())
 		}
 	}
 }
@@ -185,8 +194,9 @@ func (p *textPrinter) findings(findings []Finding) {
 	}
 }
 
-// text returns the conditions of a match and where it comes from.
-func (m *Match) text() string {
+// String returns the conditions of a match and where it comes from, such as
+// "GET /buy (bookstore/routes/buy)".
+func (m *Match) String() string {
 	var b strings.Builder
 	switch {
 	case m.Methods == nil && m.Path == "":

@@ -18,15 +18,19 @@ func bookstore() *mesh.Mesh {
 	tablet := &mesh.Match{Name: "tablet", Group: group, Headers: []mesh.HeaderMatch{
 		{Name: "user-agent", Value: "Android Tablet"}, {Name: "x-user", Value: "a.*"},
 	}}
+	toV1 := mesh.Destination{Account: name("v1"), Port: 8080, Protocol: mesh.HTTP, Meshed: true, Mode: mesh.Strict}
+	toV2 := mesh.Destination{Account: name("v2"), Port: 8080, Protocol: mesh.TCP, Mode: mesh.Audit, Plaintext: true}
+	unready := mesh.Destination{Account: name("v3"), Port: 8080, Protocol: mesh.HTTP, Meshed: true, Mode: mesh.Strict}
+	away := mesh.Destination{Port: 5432, Protocol: mesh.TCP, Mode: mesh.Permissive}
 	v1 := &mesh.ServicePort{
 		Service: name("v1"), Number: 80, Protocol: mesh.HTTP,
-		Destinations: []mesh.Destination{{Account: name("v1"), Port: 8080, Protocol: mesh.HTTP, Meshed: true, Mode: mesh.Strict}},
-		Endpoints:    []mesh.Endpoint{{Pod: name("v1-0"), Account: name("v1"), Workload: "v1", Address: "127.0.1.1", Port: 8080, Meshed: true}},
+		Destinations: []mesh.Destination{toV1, unready},
+		Endpoints:    []mesh.Endpoint{{Destination: toV1, Pod: name("v1-0"), Workload: "v1", Address: "127.0.1.1"}},
 	}
 	v2 := &mesh.ServicePort{
 		Service: name("v2"), Number: 80, Protocol: mesh.HTTP,
-		Destinations: []mesh.Destination{{Account: name("v2"), Port: 8080, Protocol: mesh.TCP, Mode: mesh.Audit, Plaintext: true}},
-		Endpoints:    []mesh.Endpoint{{Pod: name("v2-0"), Account: name("v2"), Workload: "v2", Port: 8080}},
+		Destinations: []mesh.Destination{toV2},
+		Endpoints:    []mesh.Endpoint{{Destination: toV2, Pod: name("v2-0"), Workload: "v2"}},
 	}
 	root := &mesh.ServicePort{
 		Service: name("root"), Name: "web", Number: 80, Protocol: mesh.HTTP,
@@ -39,8 +43,8 @@ func bookstore() *mesh.Mesh {
 	}
 	outside := &mesh.ServicePort{
 		Service: name("database"), Number: 5432, Protocol: mesh.TCP,
-		Destinations: []mesh.Destination{{Port: 5432, Protocol: mesh.TCP, Mode: mesh.Permissive}},
-		Endpoints:    []mesh.Endpoint{{Address: "192.0.2.1", Port: 5432}},
+		Destinations: []mesh.Destination{away},
+		Endpoints:    []mesh.Endpoint{{Destination: away, Address: "192.0.2.1"}},
 	}
 	policy := &mesh.Policy{Account: name("v1"), Grants: []*mesh.Grant{
 		{Target: name("buyers"), Sources: []mesh.Principal{"spiffe://cluster.local/ns/shop/sa/buyer", "spiffe://partner.example/agent"}, Matches: []*mesh.Match{
@@ -74,7 +78,7 @@ const bookstoreText = `trust domain cluster.local
 service bookstore/database, headless
   port 5432 tcp
     destination tcp port 5432, outside the mesh
-    endpoint at 192.0.2.1 port 5432, outside the mesh
+      address 192.0.2.1
 
 service bookstore/root at 10.0.0.1, fd00::1
   port 80 http named web
@@ -88,12 +92,14 @@ service bookstore/root at 10.0.0.1, fd00::1
 service bookstore/v1
   port 80 http
     destination bookstore/v1 http port 8080
-    endpoint bookstore/v1-0 at 127.0.1.1 port 8080 of v1 as bookstore/v1
+      pod bookstore/v1-0 of v1 at 127.0.1.1
+    destination bookstore/v3 http port 8080
+      no ready pod
 
 service bookstore/v2
   port 80 http
     destination bookstore/v2 tcp port 8080, audit, outside the mesh, open to peers without identity
-    endpoint bookstore/v2-0 port 8080 of v2 as bookstore/v2, outside the mesh
+      pod bookstore/v2-0 of v2
 
 policy bookstore/v1
   bookstore/buyers lets shop/buyer, spiffe://partner.example/agent send to any port that speaks HTTP
