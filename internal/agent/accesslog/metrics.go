@@ -1,0 +1,174 @@
+package accesslog
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/smi-project/smi/mesh"
+)
+
+// DefaultMaxEdges is how many edges a Metrics tells apart unless told otherwise.
+const DefaultMaxEdges = 2000
+
+// Other is the label value of everything about an edge that came after the
+// limit of edges was reached.
+const Other = "other"
+
+// edgeLabels are on every series. Their values are verified or enumerated,
+// never what a peer can choose freely.
+var edgeLabels = []string{
+	"side", "protocol",
+	"source_namespace", "source_account", "source_workload", "source_pod",
+	"destination_namespace", "destination_account", "destination_workload", "destination_pod",
+	"service", "backend",
+}
+
+// edge is the values of edgeLabels.
+type edge [12]string
+
+// Metrics counts entries in the mesh's series:
+//
+//	smi_requests_total{response_class, result}  requests; result is "success" or "failure" (TM-3)
+//	smi_request_duration_seconds                histogram of their durations
+//	smi_connections_total{result}               TCP connections that ended
+//	smi_denied_total{enforced}                  what was refused ("true"), or would have been in
+//	                                            strict mode ("false", AC-16)
+//
+// All of them carry the labels of the edge: side, protocol, namespace, account,
+// workload and pod of source and destination, service and backend. A denial is
+// in smi_denied_total alone. The number of edges is bounded: what comes after
+// goes to one edge per side and protocol whose other labels are Other.
+//
+// Metrics is a Sink and a prometheus.Collector.
+type Metrics struct {
+	requests, connections, denied *prometheus.CounterVec
+	duration                      *prometheus.HistogramVec
+
+	maxEdges int
+	mu       sync.Mutex
+	edges    map[edge]struct{}
+}
+
+// NewMetrics makes empty metrics that tell at most maxEdges edges apart, or
+// DefaultMaxEdges where that is 0.
+func NewMetrics(maxEdges int) *Metrics {
+	if maxEdges <= 0 {
+		maxEdges = DefaultMaxEdges
+	}
+	counter := func(name, help string, more ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels(more...))
+	}
+	return &Metrics{
+		requests:    counter("smi_requests_total", "Requests that were allowed, by class of response and result.", "response_class", "result"),
+		connections: counter("smi_connections_total", "TCP connections that were allowed and have ended, by result.", "result"),
+		denied:      counter("smi_denied_total", "Requests and connections without a grant, refused (enforced) or only reported.", "enforced"),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "smi_request_duration_seconds",
+			Help:    "Time from the first byte of a request to the last byte of its response.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, labels()),
+		maxEdges: maxEdges,
+		edges:    make(map[edge]struct{}),
+	}
+}
+
+func labels(more ...string) []string { return append(append([]string{}, edgeLabels...), more...) }
+
+// Observe counts an entry. One without a side is not of the mesh's own
+// listeners and is not counted.
+func (m *Metrics) Observe(e *Entry) {
+	if e.Side == "" {
+		return
+	}
+	at := m.admit(edgeOf(e))
+	values := func(more ...string) []string { return append(at[:len(at):len(at)], more...) }
+	if e.Denied || e.WouldDeny {
+		m.denied.WithLabelValues(values(strconv.FormatBool(e.Denied))...).Inc()
+	}
+	if e.Denied {
+		return
+	}
+	result := "success"
+	if e.Failed() {
+		result = "failure"
+	}
+	if e.Protocol == TCP {
+		m.connections.WithLabelValues(values(result)...).Inc()
+		return
+	}
+	m.requests.WithLabelValues(values(responseClass(e.Code), result)...).Inc()
+	m.duration.WithLabelValues(at[:]...).Observe(e.Duration.Seconds())
+}
+
+func edgeOf(e *Entry) edge {
+	sourceNamespace, sourceAccount := accountLabels(e.Source)
+	destinationNamespace, destinationAccount := accountLabels(e.Destination)
+	return edge{
+		string(e.Side), string(e.Protocol),
+		sourceNamespace, sourceAccount, e.Source.Workload, e.Source.Pod,
+		destinationNamespace, destinationAccount, e.Destination.Workload, e.Destination.Pod,
+		e.Service, e.Backend,
+	}
+}
+
+// accountLabels are namespace and name of an account; a foreign identity (ID-4)
+// has no namespace and goes by its SPIFFE id.
+func accountLabels(p Peer) (namespace, name string) {
+	if p.Account == (mesh.Account{}) {
+		return "", string(p.Principal)
+	}
+	return p.Account.Namespace, p.Account.Name
+}
+
+// admit returns the edge to count under: the given one while there is room.
+func (m *Metrics) admit(at edge) edge {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, known := m.edges[at]; known {
+		return at
+	}
+	if len(m.edges) < m.maxEdges {
+		m.edges[at] = struct{}{}
+		return at
+	}
+	for i := 2; i < len(at); i++ {
+		at[i] = Other
+	}
+	return at
+}
+
+func responseClass(code int) string {
+	if code < 100 || code > 599 {
+		return "none"
+	}
+	return strconv.Itoa(code/100) + "xx"
+}
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range m.collectors() {
+		c.Describe(ch)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range m.collectors() {
+		c.Collect(ch)
+	}
+}
+
+func (m *Metrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.requests, m.duration, m.connections, m.denied}
+}
+
+// Handler serves the metrics, and nothing else, to a scraper.
+func (m *Metrics) Handler() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(m)
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+}
