@@ -1,7 +1,9 @@
 package oracle
 
 import (
+	"fmt"
 	"math/big"
+	"strconv"
 )
 
 // Request is one HTTP request, or one TCP connection, from a workload to a Service port.
@@ -81,4 +83,42 @@ func (v Verdict) AllowedShare() *big.Rat {
 		}
 	}
 	return sum
+}
+
+// String is the request on one line, for messages of failed tests.
+func (r Request) String() string {
+	from := r.From
+	if from == "" {
+		from = "account " + r.FromAccount
+	}
+	to := fmt.Sprintf("%s -> %s/%s:%d", from, r.Namespace, r.Service, r.Port)
+	if r.HTTP == nil {
+		return to + " TCP"
+	}
+	text := fmt.Sprintf("%s HTTP %s %s authority=%q", to, r.HTTP.Method, strconv.Quote(r.HTTP.Path), r.HTTP.Authority)
+	for _, header := range r.HTTP.Headers {
+		text += fmt.Sprintf(" %s=%q", header.Name, header.Value)
+	}
+	return text
+}
+
+// String is the verdict on a few lines, for messages of failed tests.
+func (v Verdict) String() string {
+	switch {
+	case v.NoSuchClient:
+		return "no such client"
+	case v.NoSuchService:
+		return "no such service"
+	case v.NoSuchPort:
+		return "no such port"
+	}
+	text := fmt.Sprintf("allowed=%s denied=%s unavailable=%s bad-request=%s split=%q", v.AllowedShare().RatString(), v.Denied.RatString(),
+		v.Unavailable.RatString(), v.BadRequest.RatString(), v.Split)
+	for _, share := range v.Shares {
+		text += fmt.Sprintf("\n  share %s of %s", share.Weight.RatString(), share.Backend)
+	}
+	for _, o := range v.Outcomes {
+		text += fmt.Sprintf("\n  %s at %s:%d (%s) allowed=%t: %s", o.Probability.RatString(), o.Pod, o.Port, o.Account, o.Allowed, o.Because)
+	}
+	return text
 }
