@@ -144,6 +144,12 @@ func unready(p *corev1.Pod) *corev1.Pod {
 	return p
 }
 
+// silent has no condition at all.
+func silent(p *corev1.Pod) *corev1.Pod {
+	p.Status.Conditions = nil
+	return p
+}
+
 func labelled(p *corev1.Pod, labels ...string) *corev1.Pod {
 	for key, value := range pairs(labels) {
 		p.Labels[key] = value

@@ -170,6 +170,7 @@ func TestAC18_PlaintextPorts(t *testing.T) {
 		{"AC-18 a port by number", open("8080"), fromPod("shop/plain-0", get("/")), "allowed"},
 		{"AC-18 a port by name", open("7000, raw"), fromPod("shop/plain-0", connect(81)), "allowed"},
 		{"AC-18 no other port", open("8080"), fromPod("shop/plain-0", connect(81)), "denied"},
+		{"AC-18 what gets 400 still gets it", open("8080"), fromPod("shop/plain-0", get("/a%2fb")), "400"},
 		{"AC-18 for peers without identity only", open("8080"), get("/"), "denied"},
 	})
 }

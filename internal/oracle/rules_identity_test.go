@@ -19,6 +19,20 @@ func TestID1_TheServiceAccountIsTheIdentity(t *testing.T) {
 	})
 }
 
+func TestID1_SubjectsOfOtherKindsMeanNobody(t *testing.T) {
+	anything := group("g", path("/"))
+	grouped := func(group string) []any {
+		tt := target("t", from("web"), to("api"), allow("HTTPRouteGroup", "g"))
+		tt.Spec.Sources[0].Group = group
+		return []any{tt, anything}
+	}
+	check(t, []rule{
+		{"ID-1 another kind", []any{target("t", from("User:web"), to("api"), allow("HTTPRouteGroup", "g")), anything}, get("/"), "denied"},
+		{"ID-1 without a group", grouped(""), get("/"), "allowed"},
+		{"ID-1 another group", grouped("rbac.authorization.k8s.io"), get("/"), "denied"},
+	})
+}
+
 func TestID3_WithoutIdentityNoSource(t *testing.T) {
 	world := []any{target("t", from("plain"), to("api"), allow("HTTPRouteGroup", "g")), group("g", path("/"))}
 	check(t, []rule{

@@ -106,6 +106,10 @@ func TestTS4_BackendsThatCannotServeThePort(t *testing.T) {
 		{"TS-4 which has it on another port", left("only-81"), connect(81), "v1 1/4, v2 1/4, only-81 1/2"},
 		{"TS-4 the port of another transport", append(left("udp"), udp), get("/"), "v1 1/2, v2 1/2"},
 	})
+	unsaid := service("v1", "app=v1", corev1.ServicePort{Port: 80})
+	if v := oracle.Judge(fixture(append(versions(), unsaid, trafficSplit("s", "api", backend("v1", 1)))...), get("/")); len(v.Outcomes) != 1 || v.Outcomes[0].Port != 80 {
+		t.Errorf("TS-4 a target port that is not said is the Service's: %s", v)
+	}
 	v := oracle.Judge(fixture(append(versions(), own, trafficSplit("s", "api", backend("v1", 1)))...), get("/"))
 	if len(v.Outcomes) != 1 || v.Outcomes[0].Port != 9090 {
 		t.Errorf("TS-4 the backend maps its own target port: %s", v)
@@ -119,8 +123,9 @@ func TestTS5_BackendsWithoutEndpoints(t *testing.T) {
 	broken := labelled(pod("shop", "v1-0", "v1"), "app=v1")
 	check(t, []rule{
 		{"TS-5 its share fails", append(versions(), shared), get("/"), "allowed 3/4, 503 1/4"},
-		{"TS-5 an unready pod is no endpoint", append(versions(), shared, unready(broken)), get("/"), "503"},
+		{"TS-5 an unready pod is no endpoint", append(versions(), shared, unready(labelled(pod("shop", "v1-0", "v1"), "app=v1"))), get("/"), "503"},
 		{"TS-5 skip: the others share it", append(versions(), skipping), get("/"), "allowed"},
+		{"TS-5 nor is one that says nothing of it", append(versions(), shared, silent(broken)), get("/"), "503"},
 		{"TS-5 the root itself without endpoints", []any{service("api", "app=nobody", port(80, "http", 8080))}, get("/"), "503"},
 	})
 	checkShares(t, []divided{
@@ -165,6 +170,7 @@ func TestTS7_SeveralSplitsOfOneRoot(t *testing.T) {
 		{"TS-7 the oldest without matches", []any{old("a", 2, backend("v1", 1)), old("b", 1, backend("v2", 1))}, get("/"), "v2 1"},
 		{"TS-7 ties go by name", []any{old("b", 1, backend("v1", 1)), old("a", 1, backend("v2", 1))}, get("/"), "v2 1"},
 		{"TS-7 without timestamps by name", []any{trafficSplit("b", "api", backend("v1", 1)), trafficSplit("a", "api", backend("v2", 1))}, get("/"), "v2 1"},
+		{"TS-7 one without timestamp cannot show its age", []any{trafficSplit("a", "api", backend("v1", 1)), old("b", 3, backend("v2", 1)), trafficSplit("c", "api", backend("v1", 1))}, get("/"), "v2 1"},
 		{"TS-7 those with matches first", []any{g, old("a", 1, backend("v1", 1)), old("b", 2, backend("v2", 1), matching("g"))}, get("/g"), "v2 1"},
 		{"TS-7 the oldest of those", []any{g, old("a", 2, backend("v1", 1), matching("g")), old("b", 1, backend("v2", 1), matching("g"))}, get("/g"), "v2 1"},
 		{"TS-7 a root written in two forms is one root", []any{trafficSplit("b", "api", backend("v1", 1)), trafficSplit("a", "api.shop", backend("v2", 1))}, get("/"), "v2 1"},

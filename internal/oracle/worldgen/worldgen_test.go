@@ -189,16 +189,21 @@ func TestLiveRequestsCanBeSent(t *testing.T) {
 	}
 }
 
-// TestDescribeIsYAML: what is printed reads back as the same objects.
+// TestDescribeIsYAML: what is printed reads back as objects that print and judge the same.
 func TestDescribeIsYAML(t *testing.T) {
 	for name, make := range flavours {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(100) {
-				w, _ := make(seed, 0)
+				w, requests := make(seed, 20)
 				text := worldgen.Describe(w)
 				read := &oracle.World{Config: w.Config}
 				for _, document := range strings.Split(text, "---\n")[1:] {
 					readObject(t, read, []byte(document))
+				}
+				for _, r := range requests {
+					if want, got := oracle.Judge(w, r).String(), oracle.Judge(read, r).String(); got != want {
+						t.Fatalf("seed %d: %s\n%s\nread back\n%s\n%s", seed, r, want, got, text)
+					}
 				}
 				if again := worldgen.Describe(read); again != text {
 					t.Fatalf("seed %d: reads back as something else\n%s\n%s", seed, text, again)
