@@ -2,6 +2,7 @@
 # Finds and fetches Envoy.
 #
 #   tools/envoy.sh path [VERSION]       print the path of an Envoy
+#   tools/envoy.sh ensure               bring the default release into the cache unless there is an Envoy already
 #   tools/envoy.sh fetch [VERSION...]   bring releases into the cache (all supported ones if none is named)
 #   tools/envoy.sh releases             print the supported releases
 #
@@ -107,10 +108,13 @@ fetch)
 	[ $# -gt 0 ] || set -- $releases
 	for version; do fetch_one "$version"; done
 	;;
+ensure)
+	[ -n "${ENVOY:-}" ] || command -v envoy >/dev/null || fetch_one "$default"
+	;;
 releases)
 	echo "$releases"
 	;;
 *)
-	fail "usage: envoy.sh path [VERSION] | fetch [VERSION...] | releases"
+	fail "usage: envoy.sh path [VERSION] | ensure | fetch [VERSION...] | releases"
 	;;
 esac

@@ -1,0 +1,87 @@
+# `make` lists what there is to do. A machine needs Go, Python 3 with pip, git
+# and make; everything else is fetched, pinned and checked by the targets below.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# The version that a release carries; empty for a build from the tree.
+VERSION ?=
+# How many packages are tested at once. Many of them start Envoys.
+TEST_PACKAGES ?= 2
+TEST_FLAGS ?=
+
+TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/smi-project/smi/internal/cli.version=$(VERSION)'
+# Every module but the one that only names the tools. Asked for when it is needed.
+MODULES = $(shell find . -name go.mod -not -path '*/testdata/*' -not -path './tools/go.mod' -exec dirname {} \; | sort)
+# The Envoy that tests run, unless ENVOY names another.
+WITH_ENVOY = export ENVOY="$${ENVOY:-$$(tools/envoy.sh path)}"
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: envoy build ## Run the bookstore on this machine, its traffic and its rules
+	@bin/smi demo
+
+.PHONY: build
+build: ## Build bin/smi
+	@$(BUILD) -o bin/smi ./cmd/smi
+
+.PHONY: cross
+cross: ## Build smi for the other systems that it runs on, into dist/
+	@for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64; do \
+		os=$${target%/*} arch=$${target#*/}; \
+		out=dist/smi-$$os-$$arch; [ $$os != windows ] || out=$$out.exe; \
+		echo "building $$out"; GOOS=$$os GOARCH=$$arch $(BUILD) -o $$out ./cmd/smi; \
+	done
+
+.PHONY: tools
+tools: ## Fetch every supported Envoy, unless it is here already
+	@tools/envoy.sh fetch
+
+.PHONY: envoy
+envoy: ## Fetch one Envoy, unless ENVOY or PATH has one
+	@tools/envoy.sh ensure
+
+.PHONY: test
+test: tools ## Run all tests, with real Envoys
+	@$(WITH_ENVOY); for module in $(MODULES); do \
+		(cd $$module && go test -timeout 30m -p $(TEST_PACKAGES) $(TEST_FLAGS) ./...); \
+	done
+
+.PHONY: race
+race: tools ## Run all tests with the race detector (needs a C compiler)
+	@$(WITH_ENVOY); CGO_ENABLED=1 go test -race -timeout 30m -p $(TEST_PACKAGES) $(TEST_FLAGS) ./...
+
+.PHONY: golden
+golden: ## Write the expected outputs anew; read the difference before you commit it
+	@go test ./internal/compile/... ./internal/render/... -update
+
+.PHONY: e2e
+e2e: envoy build ## Run the demo from end to end and judge its outcome
+	@bin/smi demo
+
+.PHONY: bench
+bench: envoy ## Measure scale and latency
+	@$(WITH_ENVOY); cd bench && go run .
+
+.PHONY: lint
+lint: ## Check style, layers, known vulnerabilities and go.mod
+	@tools/lint.sh $(MODULES)
+
+.PHONY: generate
+generate: ## Write deep copies and CustomResourceDefinitions anew
+	@tools/generate.sh
+
+.PHONY: verify-generated
+verify-generated: ## Fail if generated files are not current
+	@tools/generate.sh --verify
+
+.PHONY: clean
+clean: ## Remove what was built
+	@rm -rf bin dist
