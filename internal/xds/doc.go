@@ -17,7 +17,8 @@
 //     routes and extension configurations that the proxy still asks for.
 //
 // Access rules, which are the extension configurations whose name begins with
-// AccessPrefix, and secrets belong to no phase: they are sent at once (AC-17).
+// AccessPrefix, and secrets belong to no phase: they are sent at once (AC-17), in
+// responses of their own.
 // A proxy has at most one response of each type in flight, and at most one push
 // under way: a newer view replaces the one under way wherever it stands, and
 // the phases are those of the newer one from then on.

@@ -41,7 +41,8 @@ var typeURLs = map[string]string{
 }
 
 // view makes a view of resources written as "Type name@version ...", such as
-// "Cluster a@1 b@1". Clusters get their endpoints, of the same name, by EDS.
+// "Cluster a@1 b@1". Clusters get their endpoints, of the same name, by EDS, but
+// for those whose name begins with "static".
 func view(lines ...string) *xds.View {
 	var list []*envoy.Resource
 	for _, line := range lines {
@@ -56,7 +57,7 @@ func view(lines ...string) *xds.View {
 
 func resource(kind, name, version string) *envoy.Resource {
 	body := []byte(name + "@" + version)
-	if kind == "Cluster" {
+	if kind == "Cluster" && !strings.HasPrefix(name, "static") {
 		body = must(proto.Marshal(&clusterv3.Cluster{
 			Name: name, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
 			EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{},
