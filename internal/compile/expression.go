@@ -28,9 +28,14 @@ func checkExpression(expr string) error {
 	}
 	// Unicode classes are switched off rather than searched for: the parser
 	// knows best where one stands.
-	tree, err := syntax.Parse(expr, syntax.Perl&^syntax.UnicodeGroups)
-	if err != nil {
+	const flags = syntax.Perl &^ syntax.UnicodeGroups
+	if _, err := syntax.Parse(expr, flags); err != nil {
 		return fmt.Errorf("does not compile: %w", err)
+	}
+	// An open \Q would take in what comes behind the expression.
+	tree, err := syntax.Parse("(?:"+expr+")", flags)
+	if err != nil {
+		return fmt.Errorf("does not compile within a group: %w", err)
 	}
 	if r, ok := highRune(expr); ok {
 		return fmt.Errorf("has the escape of a character above \\xFF (%U)", r)

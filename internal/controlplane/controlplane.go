@@ -1,0 +1,227 @@
+package controlplane
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/smi-project/smi/internal/compile"
+	"github.com/smi-project/smi/internal/identity"
+	"github.com/smi-project/smi/internal/render/envoy"
+	"github.com/smi-project/smi/internal/store"
+	"github.com/smi-project/smi/internal/xds"
+	"github.com/smi-project/smi/mesh"
+)
+
+// Config is what a control plane is made of.
+type Config struct {
+	Store   *store.Store
+	CA      *identity.CA
+	Compile compile.Config
+	Render  envoy.Options
+	// Place tells where the sidecar of a pod is, and false where there is none
+	// to be configured. It is called during every push.
+	Place func(pod mesh.Name) (envoy.Placement, bool)
+	// OnMesh, where set, is told of every new mesh after it was published.
+	OnMesh func(*mesh.Mesh)
+	Logger *slog.Logger
+}
+
+// ControlPlane compiles, renders and publishes what a store holds.
+type ControlPlane struct {
+	config Config
+	server *xds.Server
+	poked  chan struct{}
+
+	// mu guards what a push works on.
+	mu       sync.Mutex
+	compiler *compile.Compiler
+	renderer *envoy.Renderer
+	epochs   envoy.Epochs
+	mesh     *mesh.Mesh
+	views    map[string]*view
+}
+
+// view is what one proxy was published, with the resources it was made of.
+type view struct {
+	resources []*envoy.Resource
+	view      *xds.View
+}
+
+// New returns a control plane that has published nothing yet.
+func New(config Config) *ControlPlane {
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &ControlPlane{
+		config:   config,
+		poked:    make(chan struct{}, 1),
+		compiler: compile.New(config.Compile),
+		renderer: envoy.New(config.Render),
+		views:    map[string]*view{},
+	}
+	c.server = xds.New(xds.Config{
+		PeerPrincipal: func(state tls.ConnectionState) (mesh.Principal, error) {
+			return config.CA.Bundle().PeerPrincipal(state)
+		},
+		Authorize: c.authorize,
+		Logger:    config.Logger,
+	})
+	return c
+}
+
+// Changes are collected for a moment before they are pushed, so that a burst
+// costs one push, but never for long.
+const (
+	debounce    = 50 * time.Millisecond
+	debounceMax = 250 * time.Millisecond
+)
+
+// Run serves xDS on the listener over mutual TLS and pushes what changes, until
+// the context ends.
+func (c *ControlPlane) Run(ctx context.Context, listener net.Listener) error {
+	keeper := identity.NewKeeper(c.config.CA.XDSSource(), c.config.Logger)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return keeper.Run(ctx) })
+	group.Go(func() error {
+		if _, err := keeper.Wait(ctx); err != nil {
+			return err
+		}
+		return c.server.Serve(ctx, listener, identity.ServerTLS(keeper, c.config.CA.Bundle()))
+	})
+	group.Go(func() error {
+		c.loop(ctx)
+		return nil
+	})
+	err := group.Wait()
+	if ctx.Err() != nil && context.Cause(ctx) == ctx.Err() {
+		return nil
+	}
+	return err
+}
+
+// Changed tells that the store or a placement has changed.
+func (c *ControlPlane) Changed() {
+	select {
+	case c.poked <- struct{}{}:
+	default:
+	}
+}
+
+func (c *ControlPlane) loop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.poked:
+		}
+		c.calm(ctx)
+		c.Push()
+	}
+}
+
+// calm waits until nothing has changed for a moment.
+func (c *ControlPlane) calm(ctx context.Context) {
+	latest := time.After(debounceMax)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-latest:
+			return
+		case <-time.After(debounce):
+			return
+		case <-c.poked:
+		}
+	}
+}
+
+// Push compiles, renders and publishes the store as it is now, and returns
+// what it means.
+func (c *ControlPlane) Push() *mesh.Mesh {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.compiler.Compile(c.config.Store.Snapshot())
+	c.epochs = withdraw(c.epochs, c.mesh, m)
+	c.mesh = m
+	rendered := c.renderer.Render(m, c.proxies(m), c.epochs)
+	views := make(map[string]*xds.View, len(rendered))
+	last := c.views
+	c.views = make(map[string]*view, len(rendered))
+	for node, resources := range rendered {
+		v := last[node]
+		if v == nil || !slices.Equal(v.resources, resources) {
+			v = &view{resources: resources, view: xds.NewView(resources)}
+		}
+		c.views[node] = v
+		views[node] = v.view
+	}
+	c.server.Publish(views)
+	if c.config.OnMesh != nil {
+		c.config.OnMesh(m)
+	}
+	return m
+}
+
+// proxies are the sidecars of all pods that have one.
+func (c *ControlPlane) proxies(m *mesh.Mesh) []envoy.Proxy {
+	var proxies []envoy.Proxy
+	for _, w := range m.Workloads {
+		for _, pod := range w.Pods {
+			if placement, ok := c.config.Place(pod); ok {
+				proxies = append(proxies, envoy.Proxy{Node: pod.String(), Workload: w, Placement: placement})
+			}
+		}
+	}
+	return proxies
+}
+
+// Settle pushes what the store holds now and waits until every connected proxy
+// of it has acknowledged that. The error names the proxies that did not.
+func (c *ControlPlane) Settle(ctx context.Context) error {
+	m := c.Push()
+	var nodes []string
+	for _, p := range c.proxies(m) {
+		nodes = append(nodes, p.Node)
+	}
+	return c.server.Wait(ctx, nodes...)
+}
+
+// Mesh is what the last push published, nil before the first.
+func (c *ControlPlane) Mesh() *mesh.Mesh {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mesh
+}
+
+// Proxies tells how far each proxy is.
+func (c *ControlPlane) Proxies() []xds.ProxyStatus { return c.server.Status() }
+
+// authorize lets a proxy speak for a pod only when it has proved to be the
+// pod's ServiceAccount. The node id alone is believed in nothing.
+func (c *ControlPlane) authorize(_ context.Context, peer mesh.Principal, node string) error {
+	namespace, name, ok := strings.Cut(node, "/")
+	if !ok {
+		return fmt.Errorf("node id %q is not of the form NAMESPACE/POD", node)
+	}
+	pod, found := c.config.Store.Snapshot().Pods.Get(namespace, name)
+	if !found {
+		return fmt.Errorf("there is no pod %s", node)
+	}
+	account := mesh.Account{Namespace: namespace, Name: pod.Spec.ServiceAccountName}
+	if account.Name == "" {
+		account.Name = "default"
+	}
+	if want := mesh.PrincipalOf(c.config.CA.TrustDomain(), account); peer != want {
+		return fmt.Errorf("pod %s runs as %s, and the peer is %s", node, want, peer)
+	}
+	return nil
+}

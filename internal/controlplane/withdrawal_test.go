@@ -1,0 +1,61 @@
+package controlplane
+
+import (
+	"testing"
+
+	"github.com/smi-project/smi/internal/render/envoy"
+	"github.com/smi-project/smi/mesh"
+)
+
+const (
+	ann = mesh.Principal("spiffe://cluster.local/ns/shop/sa/ann")
+	bob = mesh.Principal("spiffe://cluster.local/ns/shop/sa/bob")
+)
+
+// TestWithdrawBumpsOnlyWhatWasLost is AC-17: what only a withdrawn grant
+// carried must be closed, and nothing else may be.
+func TestWithdrawBumpsOnlyWhatWasLost(t *testing.T) {
+	read := &mesh.Match{Name: "read", Methods: []string{"GET"}}
+	sameRead := &mesh.Match{Name: "other", Methods: []string{"GET"}}
+	write := &mesh.Match{Name: "write", Methods: []string{"PUT"}}
+	grant := func(g mesh.Grant, sources ...mesh.Principal) *mesh.Grant {
+		g.Sources = sources
+		return &g
+	}
+	both := grant(mesh.Grant{Matches: []*mesh.Match{read}}, ann, bob)
+	for name, tc := range map[string]struct {
+		before, after []*mesh.Grant
+		lost          map[mesh.Principal]bool
+	}{
+		"nothing changed":                  {before: []*mesh.Grant{both}, after: []*mesh.Grant{both}},
+		"a grant was added":                {before: []*mesh.Grant{both}, after: []*mesh.Grant{both, grant(mesh.Grant{Connections: true}, ann)}},
+		"the only grant is gone":           {before: []*mesh.Grant{both}, lost: map[mesh.Principal]bool{ann: true, bob: true}},
+		"one source is gone":               {before: []*mesh.Grant{both}, after: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{read}}, bob)}, lost: map[mesh.Principal]bool{ann: true}},
+		"another grant allows the same":    {before: []*mesh.Grant{both}, after: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{sameRead}}, ann, bob)}},
+		"a connection grant allows it":     {before: []*mesh.Grant{both}, after: []*mesh.Grant{grant(mesh.Grant{Connections: true}, ann, bob)}},
+		"one of two matches is gone":       {before: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{read, write}}, ann)}, after: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{read}}, ann)}, lost: map[mesh.Principal]bool{ann: true}},
+		"connections became requests":      {before: []*mesh.Grant{grant(mesh.Grant{Connections: true}, ann)}, after: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{{}}}, ann)}, lost: map[mesh.Principal]bool{ann: true}},
+		"the port is no longer covered":    {before: []*mesh.Grant{grant(mesh.Grant{Connections: true}, ann)}, after: []*mesh.Grant{grant(mesh.Grant{Connections: true, Ports: []uint16{81}}, ann)}, lost: map[mesh.Principal]bool{ann: true}},
+		"another port is no longer served": {before: []*mesh.Grant{grant(mesh.Grant{Connections: true, Ports: []uint16{80, 99}}, ann)}, after: []*mesh.Grant{grant(mesh.Grant{Connections: true, Ports: []uint16{80}}, ann)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			epochs := withdraw(envoy.Epochs{}, meshWith(tc.before), meshWith(tc.after))
+			for _, p := range []mesh.Principal{ann, bob} {
+				if bumped := epochs.Of(ledger, 80, p) > 0; bumped != tc.lost[p] {
+					t.Errorf("%s: bumped is %t, want %t", p, bumped, tc.lost[p])
+				}
+			}
+		})
+	}
+}
+
+var ledger = mesh.Account{Namespace: "bank", Name: "ledger"}
+
+func meshWith(grants []*mesh.Grant) *mesh.Mesh {
+	workload := &mesh.Workload{ID: "w", Account: ledger, Ports: []mesh.InboundPort{{Number: 80, Protocol: mesh.HTTP}}}
+	var policies []*mesh.Policy
+	if grants != nil {
+		policies = []*mesh.Policy{{Account: ledger, Grants: grants}}
+	}
+	return mesh.New("cluster.local", nil, []*mesh.Workload{workload}, policies, nil)
+}
