@@ -13,11 +13,13 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	crdvalidation "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/json"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"sigs.k8s.io/yaml"
 )
 
@@ -99,6 +101,9 @@ func validate(t *testing.T, d *apiextensions.CustomResourceDefinition, version s
 		t.Fatal(err)
 	}
 	errs := validation.ValidateCustomResource(nil, object, validator)
+	celValidator := cel.NewValidator(structuralOf(t, d, version), true, celconfig.PerCallLimit)
+	failed, _ := celValidator.Validate(context.Background(), nil, structuralOf(t, d, version), object, nil, celconfig.RuntimeCELCostBudget)
+	errs = append(errs, failed...)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, structuralOf(t, d, version), object)...)
 	if len(errs) == 0 {
 		return ""

@@ -8,6 +8,10 @@ var objectTests = []struct {
 	{name: "target", object: target("access.smi-spec.io/v1alpha4", "ServiceAccount", "HTTPRouteGroup")},
 	{name: "target v1alpha3", object: target("access.smi-spec.io/v1alpha3", "ServiceAccount", "TCPRoute")},
 	{name: "target of a binding", object: target("access.smi-spec.io/v1alpha4", "IdentityBinding", "UDPRoute")},
+	{name: "groups", object: grouped("IdentityBinding", "access.smi-spec.io", "core")},
+	{name: "a foreign group", object: grouped("IdentityBinding", "example.com", "core"), refused: "group must be absent"},
+	{name: "a group of another kind", object: grouped("IdentityBinding", "core", "core"), refused: "group must be absent"},
+	{name: "a foreign group of a source", object: grouped("ServiceAccount", "core", "example.com"), refused: "group must be absent"},
 	{name: "target without sources and rules (AC-4)", object: `{
     	apiVersion: access.smi-spec.io/v1alpha4, kind: TrafficTarget, metadata: {name: a},
     	spec: {destination: {kind: ServiceAccount, name: a}}}`},
@@ -51,6 +55,12 @@ func target(version, subject, rule string) string {
     	destination: {kind: ` + subject + `, name: a, namespace: here},
     	sources: [{kind: ServiceAccount, name: b, namespace: there}],
     	rules: [{kind: ` + rule + `, name: c, matches: [d]}]}}`
+}
+
+func grouped(kind, group, source string) string {
+	return `{apiVersion: access.smi-spec.io/v1alpha4, kind: TrafficTarget, metadata: {name: a}, spec: {
+		destination: {kind: ` + kind + `, name: a, group: ` + group + `},
+		sources: [{kind: ServiceAccount, name: b, group: ` + source + `}, {kind: ServiceAccount, name: c, group: ""}]}}`
 }
 
 func group(headers string) string {

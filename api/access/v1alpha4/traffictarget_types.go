@@ -71,6 +71,8 @@ type TrafficTargetSpec struct {
 }
 
 // IdentityBindingSubject names a workload's identity, or a set of identities.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.group) || self.group == '' || self.group == (self.kind == 'IdentityBinding' ? 'access.smi-spec.io' : 'core')",message="group must be absent, or access.smi-spec.io for an IdentityBinding, or core for a ServiceAccount"
 type IdentityBindingSubject struct {
 	// kind is ServiceAccount for the identity of one Kubernetes ServiceAccount
 	// (ID-1), or IdentityBinding for the set that such an object names (ID-4).
@@ -94,9 +96,9 @@ type IdentityBindingSubject struct {
 	// +kubebuilder:validation:MaxLength=63
 	Namespace string `json:"namespace,omitempty"`
 
-	// group is the API group of the kind; absent means the one that the kind
-	// has, which is the core group for a ServiceAccount and access.smi-spec.io
-	// for an IdentityBinding.
+	// group is the API group of the kind. Absent means the one that the kind
+	// has, and no other is allowed: core for a ServiceAccount, and
+	// access.smi-spec.io for an IdentityBinding.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
