@@ -1,0 +1,178 @@
+package envoy
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/smi-project/smi/mesh"
+)
+
+// Constant parts of clusters.
+var (
+	// sameProtocol speaks to an upstream what the client speaks.
+	sameProtocol = protocolOptions(&upstreamhttpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
+			UseDownstreamProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_UseDownstreamHttpConfig{
+				HttpProtocolOptions:  &corev3.Http1ProtocolOptions{EnableTrailers: true},
+				Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
+			},
+		},
+	})
+	// onlyHTTP2 speaks HTTP/2 to an application that speaks nothing else.
+	onlyHTTP2 = protocolOptions(&upstreamhttpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+			ExplicitHttpConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig{
+				ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
+					Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
+				},
+			},
+		},
+	})
+	unlimited = &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{
+		thresholds(corev3.RoutingPriority_DEFAULT), thresholds(corev3.RoutingPriority_HIGH),
+	}}
+	keepalive = &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
+		KeepaliveTime: wrapperspb.UInt32(60), KeepaliveInterval: wrapperspb.UInt32(15), KeepaliveProbes: wrapperspb.UInt32(4),
+	}}
+	noPanic = &clusterv3.Cluster_CommonLbConfig{HealthyPanicThreshold: &typev3.Percent{Value: 0}}
+)
+
+func protocolOptions(o *upstreamhttpv3.HttpProtocolOptions) map[string]*anypb.Any {
+	return map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed(o)}
+}
+
+// thresholds are as good as none: Envoy's own would refuse a busy service's
+// 1025th request.
+func thresholds(p corev3.RoutingPriority) *clusterv3.CircuitBreakers_Thresholds {
+	most := wrapperspb.UInt32(math.MaxUint32)
+	return &clusterv3.CircuitBreakers_Thresholds{
+		Priority: p, MaxConnections: most, MaxPendingRequests: most, MaxRequests: most, MaxRetries: most,
+	}
+}
+
+func cluster(name string) *clusterv3.Cluster {
+	return &clusterv3.Cluster{
+		Name:                      name,
+		ConnectTimeout:            seconds(5),
+		CircuitBreakers:           unlimited,
+		UpstreamConnectionOptions: keepalive,
+		CommonLbConfig:            noPanic,
+	}
+}
+
+// clusterInputs are what the cluster of a Service's port depends on; whom a
+// client may meet there is one string, so that equal sets compare equal.
+type clusterInputs struct {
+	key portKey
+	// accounts are the meshed accounts, as "namespace/name", in order.
+	accounts  string
+	plaintext bool
+}
+
+func clusterInputsOf(port *mesh.ServicePort) clusterInputs {
+	in := clusterInputs{key: keyOf(port)}
+	var accounts []string
+	meet := func(a mesh.Account, meshed bool) {
+		if meshed {
+			accounts = append(accounts, a.String())
+			return
+		}
+		in.plaintext = true
+	}
+	for _, d := range port.Destinations {
+		meet(d.Account, d.Meshed)
+	}
+	for _, e := range port.Endpoints {
+		meet(e.Account, e.Meshed)
+	}
+	slices.Sort(accounts)
+	in.accounts = strings.Join(slices.Compact(accounts), ",")
+	return in
+}
+
+// matchPlaintext marks endpoints that are known to be outside the mesh.
+const matchPlaintext = "plaintext"
+
+// buildCluster is the cluster of a Service's port. An endpoint is reached by a
+// TLS context that accepts its own account and no other (ID-6); one that is
+// known to be outside the mesh in plaintext; one that is neither, not at all.
+func buildCluster(p *parts, in clusterInputs) *Resource {
+	c := cluster(outboundName(in.key))
+	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
+	c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: ads()}
+	c.TypedExtensionProtocolOptions = sameProtocol
+	c.Metadata = routeMetadata(map[string]string{"service": in.key.label()})
+	c.TransportSocket = p.refuseAll
+	if in.accounts != "" {
+		for _, a := range strings.Split(in.accounts, ",") {
+			ns, sa, _ := strings.Cut(a, "/")
+			c.TransportSocketMatches = append(c.TransportSocketMatches, socketMatch(a,
+				clientTLS(mesh.PrincipalOf(p.TrustDomain, mesh.Account{Namespace: ns, Name: sa}))))
+		}
+	}
+	if in.plaintext {
+		c.TransportSocketMatches = append(c.TransportSocketMatches, socketMatch(matchPlaintext, p.plaintext))
+	}
+	return newResource(c.Name, c)
+}
+
+func socketMatch(value string, socket *corev3.TransportSocket) *clusterv3.Cluster_TransportSocketMatch {
+	return &clusterv3.Cluster_TransportSocketMatch{Name: value, Match: stringStruct(map[string]string{metadataSMI: value}), TransportSocket: socket}
+}
+
+func stringStruct(values map[string]string) *structpb.Struct {
+	fields := make(map[string]*structpb.Value, len(values))
+	for k, v := range values {
+		fields[k] = structpb.NewStringValue(v)
+	}
+	return &structpb.Struct{Fields: fields}
+}
+
+// applicationInputs are what the cluster of the application behind a port
+// depends on.
+type applicationInputs struct {
+	address  string
+	port     uint16
+	protocol mesh.Protocol
+}
+
+// buildApplication is the cluster of the application behind a pod's port.
+func buildApplication(_ *parts, in applicationInputs) *Resource {
+	c := cluster(inboundName(in.port))
+	c.LoadAssignment = oneEndpoint(c.Name, &endpointv3.Endpoint{Address: socketAddress(in.address, in.port)})
+	c.TypedExtensionProtocolOptions = sameProtocol
+	if in.protocol == mesh.HTTP2 {
+		c.TypedExtensionProtocolOptions = onlyHTTP2
+	}
+	return newResource(c.Name, c)
+}
+
+// buildInternal is the cluster that leads to the internal listener of its name.
+func buildInternal(p *parts, listener string) *Resource {
+	c := cluster(listener)
+	c.UpstreamConnectionOptions = nil
+	c.TypedExtensionProtocolOptions = sameProtocol
+	c.TransportSocket = p.toInternal
+	c.LoadAssignment = oneEndpoint(c.Name, &endpointv3.Endpoint{Address: &corev3.Address{
+		Address: &corev3.Address_EnvoyInternalAddress{EnvoyInternalAddress: &corev3.EnvoyInternalAddress{
+			AddressNameSpecifier: &corev3.EnvoyInternalAddress_ServerListenerName{ServerListenerName: listener},
+		}},
+	}})
+	return newResource(c.Name, c)
+}
+
+func oneEndpoint(cluster string, e *endpointv3.Endpoint) *endpointv3.ClusterLoadAssignment {
+	return &endpointv3.ClusterLoadAssignment{ClusterName: cluster, Endpoints: []*endpointv3.LocalityLbEndpoints{{
+		LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: e}}},
+	}}}
+}

@@ -1,0 +1,179 @@
+package envoy
+
+import (
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	commonstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
+	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	httpstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/set_filter_state/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+)
+
+// httpConfig is in what the HTTP connection managers of a proxy differ.
+type httpConfig struct {
+	stats string
+	// rds names the route configuration, where routes is nil.
+	rds    string
+	routes *routev3.RouteConfiguration
+	// filters come before the router.
+	filters []*hcmv3.HttpFilter
+	// forbidden is the body of every 403 that the proxy itself answers, as an
+	// Envoy format string.
+	forbidden string
+	tags      []tag
+}
+
+// Constant parts of every HTTP connection manager.
+var (
+	routerFilter = httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true})
+	// withoutEnvoyHeaders removes what would steer Envoy, before it looks (PR-4).
+	withoutEnvoyHeaders = extension("smi.envoy_headers", &earlyv3.HeaderMutation{Mutations: []*mutationv3.HeaderMutation{{
+		Action: &mutationv3.HeaderMutation_RemoveOnMatch_{RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{
+			KeyMatcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "x-envoy-"}},
+		}},
+	}}})
+	// pathState is the path that rules judge. Plain %PATH(NQ)% would prefer the
+	// header x-envoy-original-path.
+	pathState = httpFilter("smi.path", &httpstatev3.Config{OnRequestHeaders: []*commonstatev3.FilterStateValue{
+		stateValue(statePath, "%PATH(NQ:PATH)%", commonstatev3.FilterStateValue_NONE),
+	}})
+)
+
+// httpManager is an HTTP connection manager that passes requests on as they
+// came: no timeout, no header of its own (PR-4), paths normalised (SP-9), the
+// upgrade websocket only (PR-3).
+func (o Options) httpManager(c httpConfig) *hcmv3.HttpConnectionManager {
+	slashes := hcmv3.HttpConnectionManager_REJECT_REQUEST
+	if o.EncodedSlashes {
+		slashes = hcmv3.HttpConnectionManager_KEEP_UNCHANGED
+	}
+	m := &hcmv3.HttpConnectionManager{
+		StatPrefix:                    c.stats,
+		HttpFilters:                   append(c.filters[:len(c.filters):len(c.filters)], routerFilter),
+		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{withoutEnvoyHeaders},
+		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
+		HttpProtocolOptions:           &corev3.Http1ProtocolOptions{AcceptHttp_10: true, EnableTrailers: true},
+		StreamIdleTimeout:             seconds(0),
+		GenerateRequestId:             no(),
+		UseRemoteAddress:              no(),
+		SkipXffAppend:                 true,
+		ForwardClientCertDetails:      hcmv3.HttpConnectionManager_SANITIZE,
+		UpgradeConfigs:                []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+		NormalizePath:                 yes(),
+		PathWithEscapedSlashesAction:  slashes,
+		StripTrailingHostDot:          true,
+		LocalReplyConfig:              localReplies(c.forbidden),
+		AccessLog:                     o.httpLog(c.tags),
+	}
+	if c.routes != nil {
+		m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: c.routes}
+	} else {
+		m.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{ConfigSource: ads(), RouteConfigName: c.rds}}
+	}
+	return m
+}
+
+const refusedUpgrade = "smi: CONNECT and upgrades other than websocket are refused\n"
+
+// localReplies gives what the proxy refuses a short plain body (AC-12). 403 is
+// also Envoy's answer to an upgrade that it does not take.
+func localReplies(forbidden string) *hcmv3.LocalReplyConfig {
+	mappers := []*hcmv3.ResponseMapper{
+		{Filter: allOf(statusIs403(), isUpgrade(), notDenied()), BodyFormatOverride: text(refusedUpgrade)},
+	}
+	if forbidden != "" {
+		mappers = append(mappers, &hcmv3.ResponseMapper{Filter: statusIs403(), BodyFormatOverride: text(forbidden)})
+	}
+	return &hcmv3.LocalReplyConfig{Mappers: mappers}
+}
+
+func allOf(filters ...*accesslogv3.AccessLogFilter) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{AndFilter: &accesslogv3.AndFilter{Filters: filters}}}
+}
+
+func statusIs403() *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{StatusCodeFilter: &accesslogv3.StatusCodeFilter{
+		Comparison: &accesslogv3.ComparisonFilter{Value: &corev3.RuntimeUInt32{DefaultValue: 403, RuntimeKey: "smi.forbidden"}},
+	}}}
+}
+
+// isUpgrade recognises CONNECT and anything with an Upgrade header.
+func isUpgrade() *accesslogv3.AccessLogFilter {
+	header := func(m *routev3.HeaderMatcher) *accesslogv3.AccessLogFilter {
+		return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{Header: m}}}
+	}
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_OrFilter{OrFilter: &accesslogv3.OrFilter{
+		Filters: []*accesslogv3.AccessLogFilter{
+			header(&routev3.HeaderMatcher{Name: "upgrade", HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}}),
+			header(exactHeader(":method", "CONNECT")),
+		},
+	}}}
+}
+
+// notDenied is true for what the access rules have not denied.
+func notDenied() *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{MetadataFilter: &accesslogv3.MetadataFilter{
+		Matcher: &matcherv3.MetadataMatcher{
+			Filter: rbacMetadata,
+			Path: []*matcherv3.MetadataMatcher_PathSegment{{
+				Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: "enforced_effective_policy_id"},
+			}},
+			Value:  &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: exactMatcher(Denied)}},
+			Invert: true,
+		},
+		MatchIfKeyNotFound: yes(),
+	}}}
+}
+
+func httpName(port uint16) string { return name("http", port) }
+
+// buildInboundHTTP is the connection manager of a port, the same for every
+// class of pods: what differs between them are the rules that it asks for.
+func buildInboundHTTP(p *parts, port uint16) *Resource {
+	access := &hcmv3.HttpFilter{
+		Name:       accessName(port),
+		ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: discovered(&rbacv3.RBAC{})},
+	}
+	return extensionResource(httpName(port), p.httpManager(httpConfig{
+		stats:     "inbound",
+		routes:    inboundRoutes(port),
+		filters:   []*hcmv3.HttpFilter{pathState, access},
+		forbidden: "smi: no TrafficTarget allows " + formatSource + " to %REQ(:METHOD)% %PATH(NQ:PATH)% here\n",
+		tags:      serverTags(),
+	}))
+}
+
+// inboundRoutes send everything to the application, with the identity that the
+// client has proved and no other (PR-4).
+func inboundRoutes(port uint16) *routev3.RouteConfiguration {
+	return &routev3.RouteConfiguration{
+		Name: "inbound",
+		RequestHeadersToAdd: []*corev3.HeaderValueOption{{
+			Header:       &corev3.HeaderValue{Key: "x-forwarded-client-cert", Value: "%FILTER_STATE(" + stateXFCC + ":PLAIN)%"},
+			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		}},
+		VirtualHosts: []*routev3.VirtualHost{{
+			Name: "application", Domains: []string{"*"},
+			Routes: []*routev3.Route{{Match: everything(), Action: toCluster(inboundName(port))}},
+		}},
+	}
+}
+
+// discoveredHTTP is the network filter that takes its connection manager from
+// the resource of that name.
+func discoveredHTTP(resource string) *listenerv3.Filter {
+	return &listenerv3.Filter{
+		Name:       resource,
+		ConfigType: &listenerv3.Filter_ConfigDiscovery{ConfigDiscovery: discovered(&hcmv3.HttpConnectionManager{})},
+	}
+}
+
+func httpManagerFilter(m *hcmv3.HttpConnectionManager) *listenerv3.Filter {
+	return networkFilter("envoy.filters.network.http_connection_manager", m)
+}

@@ -1,0 +1,130 @@
+package envoy
+
+import (
+	"slices"
+	"strconv"
+
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+
+	"github.com/smi-project/smi/mesh"
+)
+
+// inboundInputs are what the listener of a pod's port depends on.
+type inboundInputs struct {
+	address string
+	account mesh.Account
+	port    mesh.InboundPort
+	mode    mesh.Mode
+	policy  *mesh.Policy
+	epochs  *accountEpochs
+}
+
+// judged tells whether access rules deny anything on the port.
+func (in inboundInputs) judged() bool { return in.mode.Enforced() && !in.port.Plaintext }
+
+// buildInbound is the listener of one port of a pod in the standalone runtime.
+// A peer that none of its chains takes, such as a plain client of a strict
+// port, is closed at once.
+func buildInbound(p *parts, in inboundInputs) *Resource {
+	l := &listenerv3.Listener{
+		Name:            inboundName(in.port.Number),
+		Address:         socketAddress(in.address, in.port.Number),
+		ListenerFilters: p.tlsInspector,
+		FilterChains:    inboundChains(p, in),
+		AccessLog:       p.refusedLog,
+		TcpKeepalive:    keepalive.TcpKeepalive,
+		// The access log of a withdrawn chain says why it was closed; nothing else
+		// of the listener changes while it lives.
+		TrafficDirection: corev3.TrafficDirection_INBOUND,
+	}
+	return newResource(l.Name, l)
+}
+
+// inboundChains are the filter chains of a pod's port, whatever listener they
+// stand in. Judged ports have one per source, so that Envoy can drain one
+// source's connections alone: it keeps every chain that did not change.
+func inboundChains(p *parts, in inboundInputs) []*listenerv3.FilterChain {
+	secured := p.chainParts(in.port)
+	chain := func(suffix string, serverNames ...string) *listenerv3.FilterChain {
+		return &listenerv3.FilterChain{
+			Name:             strconv.Itoa(int(in.port.Number)) + "|" + suffix,
+			FilterChainMatch: &listenerv3.FilterChainMatch{TransportProtocol: "tls", ServerNames: serverNames},
+			Filters:          secured.filters,
+			TransportSocket:  secured.socket,
+		}
+	}
+	if !in.judged() {
+		// Only meshed clients use server names of our domain; TLS of others is the
+		// application's.
+		return []*listenerv3.FilterChain{
+			chain("mesh", "*."+sourceDomain),
+			{Name: strconv.Itoa(int(in.port.Number)) + "|plain", Filters: p.plainFilters(in.port)},
+		}
+	}
+	var chains []*listenerv3.FilterChain
+	for _, s := range sourceChains(in) {
+		chains = append(chains, chain(s.serverName+"|"+strconv.FormatUint(s.epoch, 10), s.serverName))
+	}
+	return append(chains, chain("others"))
+}
+
+// sourceChain is a part of a port's sources that is drained on its own.
+type sourceChain struct {
+	serverName string
+	epoch      uint64
+}
+
+func sourceChains(in inboundInputs) []sourceChain {
+	sources := grantedSources(in.policy, in.port)
+	if len(sources) <= maxSourceChains {
+		chains := make([]sourceChain, len(sources))
+		for i, s := range sources {
+			chains[i] = sourceChain{SourceName(s), in.epochs.of(in.port.Number, s)}
+		}
+		return chains
+	}
+	buckets := make([]string, len(sources))
+	for i, s := range sources {
+		buckets[i] = sourceBucket(s)
+	}
+	slices.Sort(buckets)
+	buckets = slices.Compact(buckets)
+	chains := make([]sourceChain, len(buckets))
+	for i, b := range buckets {
+		chains[i] = sourceChain{b, in.epochs.ofBucket(in.port.Number, b)}
+	}
+	return chains
+}
+
+// chainParts are what all chains of a port that end mutual TLS share.
+type chainParts struct {
+	socket  *corev3.TransportSocket
+	filters []*listenerv3.Filter
+}
+
+func (p *parts) chainParts(port mesh.InboundPort) chainParts {
+	if port.Protocol.SpeaksHTTP() {
+		return chainParts{p.serverHTTP, []*listenerv3.Filter{p.peer, discoveredHTTP(httpName(port.Number))}}
+	}
+	return chainParts{p.serverTCP, []*listenerv3.Filter{p.sharedPeer, handOver(port.Number)}}
+}
+
+// plainFilters serve peers without identity.
+func (p *parts) plainFilters(port mesh.InboundPort) []*listenerv3.Filter {
+	if port.Protocol.SpeaksHTTP() {
+		return []*listenerv3.Filter{discoveredHTTP(httpName(port.Number))}
+	}
+	return []*listenerv3.Filter{handOverPlain(port.Number)}
+}
+
+// onlyRefused selects connections that no filter chain took.
+func onlyRefused(logs []*accesslogv3.AccessLog) []*accesslogv3.AccessLog {
+	for _, l := range logs {
+		l.Filter = &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
+			ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: []string{"NR"}},
+		}}
+	}
+	return logs
+}

@@ -1,0 +1,117 @@
+package envoy
+
+import (
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
+	networkinputv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/smi-project/smi/mesh"
+)
+
+// sniffSeconds is how long a connection may take to show that it is HTTP (PR-2).
+const sniffSeconds = 0.5
+
+// Chains of an internal listener.
+const (
+	chainHTTP   = "http"
+	chainTCP    = "tcp"
+	chainDenied = "denied"
+)
+
+// innerInputs are what the internal listener of a port depends on.
+type innerInputs struct {
+	policy *mesh.Policy
+	port   mesh.InboundPort
+	mode   mesh.Mode
+}
+
+func (in innerInputs) judged() bool { return in.mode.Enforced() && !in.port.Plaintext }
+
+// buildInner is where connections to a port that speaks TCP, or does not say,
+// are judged, after decryption and before the application is connected
+// (AC-12). What speaks HTTP goes on to the connection manager of the port and
+// its rules; anything else needs a grant for connections (AC-10).
+func buildInner(p *parts, in innerInputs) *Resource {
+	number := in.port.Number
+	tags := with(serverTags(), tag{TagGrant, ""}, tag{TagAudit, ""})
+	denied := with(tags, tag{TagGrant, Denied})
+	l := &listenerv3.Listener{
+		Name:              innerName(number),
+		ListenerSpecifier: &listenerv3.Listener_InternalListener{InternalListener: &listenerv3.Listener_InternalListenerConfig{}},
+		FilterChains: []*listenerv3.FilterChain{
+			{Name: chainTCP, Filters: []*listenerv3.Filter{tcpFilter(tcpProxy("inbound", inboundName(number), p.tcpLog(tags)))}},
+		},
+	}
+	switch {
+	case in.judged():
+		l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{
+			Name: chainDenied, Filters: []*listenerv3.Filter{tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog(denied)))},
+		})
+	case in.mode == mesh.Audit && !in.port.Plaintext:
+		audited := with(tags, tag{TagAudit, Denied})
+		l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{
+			Name: chainDenied, Filters: []*listenerv3.Filter{tcpFilter(tcpProxy("inbound", inboundName(number), p.tcpLog(audited)))},
+		})
+	}
+	if in.port.Protocol == mesh.Undeclared {
+		sniff(l)
+		l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{
+			Name: chainHTTP, Filters: []*listenerv3.Filter{discoveredHTTP(httpName(number))},
+		})
+	}
+	l.FilterChainMatcher = innerMatcher(in)
+	return newResource(l.Name, l)
+}
+
+// sniff lets the first bytes of a connection decide (PR-2).
+func sniff(l *listenerv3.Listener) {
+	l.ListenerFilters = append(l.ListenerFilters, listenerFilter("envoy.filters.listener.http_inspector", &httpinspectorv3.HttpInspector{}))
+	l.ListenerFiltersTimeout = seconds(sniffSeconds)
+	l.ContinueOnListenerFiltersTimeout = true
+}
+
+func innerMatcher(in innerInputs) *xdsmatcherv3.Matcher {
+	undeclared := in.port.Protocol == mesh.Undeclared
+	route := func(tcp string) *xdsmatcherv3.Matcher_OnMatch {
+		if !undeclared {
+			return toChain(tcp)
+		}
+		return &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Matcher{Matcher: byProtocol(toChain(chainHTTP), toChain(tcp))}}
+	}
+	if !in.judged() && (in.mode != mesh.Audit || in.port.Plaintext) {
+		if !undeclared {
+			return &xdsmatcherv3.Matcher{OnNoMatch: toChain(chainTCP)}
+		}
+		return byProtocol(toChain(chainHTTP), toChain(chainTCP))
+	}
+	entries := map[string]*xdsmatcherv3.Matcher_OnMatch{}
+	for _, s := range grantedSources(in.policy, mesh.InboundPort{Number: in.port.Number, Protocol: mesh.TCP}) {
+		entries[sourceKey(s)] = route(chainTCP)
+	}
+	// HTTP goes to its rules whoever sends it, so that what they deny is told so
+	// in HTTP.
+	matcher := &xdsmatcherv3.Matcher{OnNoMatch: route(chainDenied)}
+	if len(entries) > 0 {
+		matcher.MatcherType = exactMap(stateInput(stateKey), entries)
+	}
+	return matcher
+}
+
+// byProtocol decides by what the inspector has recognised.
+func byProtocol(http, other *xdsmatcherv3.Matcher_OnMatch) *xdsmatcherv3.Matcher {
+	entries := map[string]*xdsmatcherv3.Matcher_OnMatch{}
+	for _, protocol := range []string{"'http/1.0'", "'http/1.1'", "'h2c'"} {
+		entries[protocol] = http
+	}
+	return &xdsmatcherv3.Matcher{
+		MatcherType: exactMap(xdsTyped("protocol", &networkinputv3.ApplicationProtocolInput{}), entries),
+		OnNoMatch:   other,
+	}
+}
+
+// toChain chooses the filter chain of that name.
+func toChain(name string) *xdsmatcherv3.Matcher_OnMatch {
+	return onMatch(xdsTyped(name, wrapperspb.String(name)))
+}

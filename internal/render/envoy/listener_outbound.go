@@ -1,0 +1,119 @@
+package envoy
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+
+	"github.com/smi-project/smi/mesh"
+)
+
+// forbiddenHere is what a client is told that has no grant at a destination
+// (AC-12).
+const forbiddenHere = "smi: no TrafficTarget allows " + formatSource + " to call %REQ(:AUTHORITY)%\n"
+
+// upstreamInputs are what the listener of a Service's port depends on: where it
+// listens and for whom, but not where the traffic goes.
+type upstreamInputs struct {
+	address   string
+	local     uint16
+	source    mesh.Principal
+	key       portKey
+	protocol  mesh.Protocol
+	reachable bool
+}
+
+// buildUpstream is the listener on the sidecar that stands for a Service's
+// port. The application speaks plaintext to it.
+func buildUpstream(p *parts, in upstreamInputs) *Resource {
+	l := &listenerv3.Listener{
+		Name:             outboundName(in.key),
+		Address:          socketAddress(in.address, in.local),
+		TcpKeepalive:     keepalive.TcpKeepalive,
+		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
+	}
+	own := ownIdentity(in.source)
+	http := func() *listenerv3.FilterChain {
+		return &listenerv3.FilterChain{Name: chainHTTP, Filters: []*listenerv3.Filter{own, httpManagerFilter(p.upstreamHTTP(in))}}
+	}
+	tcp := func() *listenerv3.FilterChain {
+		return &listenerv3.FilterChain{Name: chainTCP, Filters: []*listenerv3.Filter{own, p.upstreamTCP(in)}}
+	}
+	switch {
+	case in.protocol.SpeaksHTTP():
+		l.FilterChains = []*listenerv3.FilterChain{http()}
+	case in.protocol == mesh.Undeclared:
+		sniff(l)
+		l.FilterChains = []*listenerv3.FilterChain{http(), tcp()}
+		l.FilterChainMatcher = byProtocol(toChain(chainHTTP), toChain(chainTCP))
+	default:
+		l.FilterChains = []*listenerv3.FilterChain{tcp()}
+	}
+	return newResource(l.Name, l)
+}
+
+func (p *parts) upstreamHTTP(in upstreamInputs) *hcmv3.HttpConnectionManager {
+	c := httpConfig{stats: "outbound", rds: outboundName(in.key), forbidden: "", tags: clientTags()}
+	if !in.reachable {
+		c.rds, c.forbidden = "", "smi: no TrafficTarget allows "+formatSource+" to call "+in.key.label()+"\n"
+		c.routes = refusal(in.key.label())
+	}
+	return p.httpManager(c)
+}
+
+func (p *parts) upstreamTCP(in upstreamInputs) *listenerv3.Filter {
+	if in.reachable {
+		return discoveredTCP(tcpName(in.key))
+	}
+	tags := with(clientTags(), tag{TagSide, "client"}, tag{TagService, in.key.label()}, tag{TagSplit, ""}, tag{TagGrant, Denied})
+	return tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog(tags)))
+}
+
+// refusal answers every request with 403; the connection manager gives it its
+// text.
+func refusal(service string) *routev3.RouteConfiguration {
+	return &routev3.RouteConfiguration{Name: chainDenied, VirtualHosts: []*routev3.VirtualHost{{
+		Name: chainDenied, Domains: []string{"*"}, Routes: []*routev3.Route{refuse(service)},
+	}}}
+}
+
+func refuse(service string) *routev3.Route {
+	metadata := map[string]string{"side": "client", "grant": Denied}
+	if service != "" {
+		metadata["service"] = service
+	}
+	return &routev3.Route{Match: everything(), Action: directResponse(403, "smi: denied\n"), Metadata: routeMetadata(metadata)}
+}
+
+// proxyInputs are what the HTTP proxy of a pod depends on.
+type proxyInputs struct {
+	address string
+	port    uint16
+	source  mesh.Principal
+}
+
+// ProxyName is the name of the route configuration of a pod's HTTP proxy, and
+// ListenerOutbound that of its listener.
+const (
+	ProxyName        = "proxy"
+	ListenerOutbound = "outbound"
+)
+
+// buildProxy is the listener that a pod's application uses as its HTTP proxy.
+func buildProxy(p *parts, in proxyInputs) *Resource {
+	l := &listenerv3.Listener{
+		Name:             ListenerOutbound,
+		Address:          socketAddress(in.address, in.port),
+		TcpKeepalive:     keepalive.TcpKeepalive,
+		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
+		FilterChains: []*listenerv3.FilterChain{{
+			Name: chainHTTP,
+			Filters: []*listenerv3.Filter{
+				ownIdentity(in.source),
+				p.proxyHTTP,
+			},
+		}},
+	}
+	return newResource(l.Name, l)
+}

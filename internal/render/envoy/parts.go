@@ -1,0 +1,47 @@
+package envoy
+
+import (
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+)
+
+// parts are what every resource of a mesh shares, packed once. They never
+// change.
+type parts struct {
+	Options
+
+	serverHTTP *corev3.TransportSocket
+	serverTCP  *corev3.TransportSocket
+	plaintext  *corev3.TransportSocket
+	toInternal *corev3.TransportSocket
+	// refuseAll is a TLS context that accepts no identity.
+	refuseAll *corev3.TransportSocket
+
+	tlsInspector []*listenerv3.ListenerFilter
+	peer         *listenerv3.Filter
+	sharedPeer   *listenerv3.Filter
+	proxyHTTP    *listenerv3.Filter
+	// refusedLog records connections that no filter chain took.
+	refusedLog []*accesslogv3.AccessLog
+}
+
+func newParts(o Options) *parts {
+	p := &parts{
+		Options:      o,
+		serverHTTP:   serverTLS(o.TrustDomain, "h2", "http/1.1"),
+		serverTCP:    serverTLS(o.TrustDomain),
+		plaintext:    plaintext(),
+		toInternal:   toInternal(),
+		refuseAll:    refuseAll(),
+		tlsInspector: []*listenerv3.ListenerFilter{listenerFilter("envoy.filters.listener.tls_inspector", &tlsinspectorv3.TlsInspector{})},
+		peer:         peerIdentity(),
+		sharedPeer:   sharedPeerIdentity(),
+	}
+	p.refusedLog = onlyRefused(o.tcpLog([]tag{{TagSide, "server"}, {TagGrant, Denied}}))
+	p.proxyHTTP = httpManagerFilter(p.httpManager(httpConfig{
+		stats: "outbound", rds: ProxyName, forbidden: forbiddenHere, tags: clientTags(),
+	}))
+	return p
+}

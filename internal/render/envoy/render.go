@@ -1,0 +1,299 @@
+package envoy
+
+import (
+	"slices"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+
+	"github.com/smi-project/smi/mesh"
+)
+
+// Renderer turns meshes into resources. It remembers what it built, so that a
+// rendering costs what has changed. It is not safe for concurrent use.
+type Renderer struct {
+	parts *parts
+
+	access       *memo[accessInputs, *Resource]
+	inboundHTTP  *memo[uint16, *Resource]
+	inbound      *memo[inboundInputs, *Resource]
+	inner        *memo[innerInputs, *Resource]
+	applications *memo[applicationInputs, *Resource]
+	internal     *memo[string, *Resource]
+	denied       *memo[struct{}, *Resource]
+
+	services   *memo[*mesh.ServicePort, *serviceResources]
+	clusters   *memo[clusterInputs, *Resource]
+	upstreams  *memo[upstreamInputs, *Resource]
+	proxyHosts *memo[proxyHostInputs, *routev3.VirtualHost]
+	proxies    *memo[proxyInputs, *Resource]
+	// proxyRoutes depend on all that a class reaches, which the class stands for.
+	proxyRoutes map[*mesh.Workload]*memoEntry[*Resource]
+
+	outsideRoutes   *memo[namesInputs, *Resource]
+	outsideListener *memo[struct{}, *Resource]
+	forward         *memo[struct{}, *Resource]
+	names           *[]portKey
+
+	nodes      map[string]*node
+	generation uint64
+	// built counts what was built since the last sweep, live what was left then.
+	built, live int
+}
+
+// node is what one proxy was given, and for what.
+type node struct {
+	workload  *mesh.Workload
+	placement Placement
+	epochs    *accountEpochs
+	shared    sharedResources
+	// backends are the receivers of splits that are no part of the class.
+	backends  []*mesh.ServicePort
+	resources []*Resource
+	used      uint64
+}
+
+// sharedResources are in every proxy.
+type sharedResources struct {
+	denied, outsideRoutes, outsideListener, outsideCluster, forward *Resource
+}
+
+// serviceResources are those of one Service's port. Each is the same for every
+// class that reaches it.
+type serviceResources struct {
+	cluster   clusterInputs
+	endpoints *Resource
+	routes    *Resource
+	tcp       *Resource
+}
+
+// New returns a renderer that has built nothing yet.
+func New(o Options) *Renderer {
+	return &Renderer{
+		parts:           newParts(o.withDefaults()),
+		access:          newMemo(buildAccess),
+		inboundHTTP:     newMemo(buildInboundHTTP),
+		inbound:         newMemo(buildInbound),
+		inner:           newMemo(buildInner),
+		applications:    newMemo(buildApplication),
+		internal:        newMemo(buildInternal),
+		denied:          newMemo(buildDenied),
+		services:        newMemo(buildService),
+		clusters:        newMemo(buildCluster),
+		upstreams:       newMemo(buildUpstream),
+		proxyHosts:      newMemo(buildProxyHost),
+		proxies:         newMemo(buildProxy),
+		proxyRoutes:     map[*mesh.Workload]*memoEntry[*Resource]{},
+		outsideRoutes:   newMemo(buildOutsideRoutes),
+		outsideListener: newMemo(buildOutsideListener),
+		forward:         newMemo(buildForward),
+		nodes:           map[string]*node{},
+	}
+}
+
+// Render returns, per node, every resource that its proxy needs, in an order
+// that is the same each time. What did not change since the last call is the
+// same pointer. The mesh must have been compiled for the renderer's trust
+// domain.
+func (r *Renderer) Render(m *mesh.Mesh, proxies []Proxy, epochs Epochs) map[string][]*Resource {
+	r.generation++
+	sweep := r.built > r.live+1000
+	shared := r.shared(m)
+	out := make(map[string][]*Resource, len(proxies))
+	for i := range proxies {
+		p := &proxies[i]
+		n := r.nodes[p.Node]
+		account := epochs.accounts[p.Workload.Account]
+		if sweep || !n.current(m, p, account, shared) {
+			n = &node{workload: p.Workload, placement: p.Placement, epochs: account, shared: shared, backends: splitBackends(m, p.Workload)}
+			n.resources = r.render(m, p, n)
+			r.nodes[p.Node] = n
+		}
+		n.used = r.generation
+		out[p.Node] = n.resources
+	}
+	if sweep {
+		r.sweep()
+	}
+	if len(r.nodes) > len(proxies) {
+		for name, n := range r.nodes {
+			if n.used != r.generation {
+				delete(r.nodes, name)
+			}
+		}
+	}
+	return out
+}
+
+// current tells whether everything that the node's resources depend on is as it
+// was. Listeners of Service ports depend on the whole mesh and are looked at
+// each time.
+func (n *node) current(m *mesh.Mesh, p *Proxy, epochs *accountEpochs, shared sharedResources) bool {
+	if n == nil || n.workload != p.Workload || n.epochs != epochs || n.shared != shared ||
+		len(p.Placement.Upstreams) > 0 || !n.placement.equal(p.Placement) {
+		return false
+	}
+	for _, b := range n.backends {
+		if s := m.Service(b.Service); s == nil || s.Port(b.Number) != b {
+			return false
+		}
+	}
+	return true
+}
+
+// splitBackends are the Service ports that splits of what a class reaches send
+// it to.
+func splitBackends(m *mesh.Mesh, w *mesh.Workload) []*mesh.ServicePort {
+	var out []*mesh.ServicePort
+	for _, sp := range w.Reaches {
+		for _, split := range sp.Splits {
+			for _, b := range split.Backends {
+				s := m.Service(b.Service)
+				if s == nil {
+					continue
+				}
+				if port := s.Port(b.Port); port != nil {
+					out = append(out, port)
+				}
+			}
+		}
+	}
+	return out
+}
+
+func (r *Renderer) shared(m *mesh.Mesh) sharedResources {
+	if names := servicePortKeys(m.Services); r.names == nil || !slices.Equal(*r.names, names) {
+		r.names = &names
+	}
+	return sharedResources{
+		denied:          r.denied.get(r, struct{}{}),
+		outsideRoutes:   r.outsideRoutes.get(r, namesInputs{r.names}),
+		outsideListener: r.outsideListener.get(r, struct{}{}),
+		outsideCluster:  r.internal.get(r, outside),
+		forward:         r.forward.get(r, struct{}{}),
+	}
+}
+
+func (r *Renderer) render(m *mesh.Mesh, p *Proxy, n *node) []*Resource {
+	shared := n.shared
+	out := []*Resource{shared.denied, shared.outsideCluster, shared.forward, shared.outsideRoutes, shared.outsideListener}
+	for _, port := range p.Workload.Ports {
+		if port.Protocol != mesh.UDP {
+			out = r.appendInbound(out, p, port, n.epochs)
+		}
+	}
+	return r.appendOutbound(out, m, p, n.backends)
+}
+
+func (r *Renderer) appendInbound(out []*Resource, p *Proxy, port mesh.InboundPort, epochs *accountEpochs) []*Resource {
+	w := p.Workload
+	out = append(out,
+		r.applications.get(r, applicationInputs{p.Placement.AppAddress, port.Number, port.Protocol}),
+		r.inbound.get(r, inboundInputs{p.Placement.SidecarAddress, w.Account, port, w.Mode, w.Policy, epochs}),
+	)
+	if port.Protocol == mesh.TCP || port.Protocol == mesh.Undeclared {
+		out = append(out, r.internal.get(r, innerName(port.Number)), r.inner.get(r, innerInputs{w.Policy, port, w.Mode}))
+	}
+	if port.Protocol != mesh.TCP {
+		out = append(out, r.inboundHTTP.get(r, port.Number), r.access.get(r, accessInputs{w.Policy, port, w.Mode}))
+	}
+	return out
+}
+
+func (r *Renderer) appendOutbound(out []*Resource, m *mesh.Mesh, p *Proxy, backends []*mesh.ServicePort) []*Resource {
+	w, place := p.Workload, p.Placement
+	source := mesh.PrincipalOf(r.parts.TrustDomain, w.Account)
+	port := place.OutboundPort
+	if port == 0 {
+		port = DefaultOutboundPort
+	}
+	out = append(out, r.proxies.get(r, proxyInputs{place.SidecarAddress, port, source}), r.routesOf(w))
+
+	clusters := make(map[portKey]bool, len(w.Reaches))
+	for _, list := range [][]*mesh.ServicePort{w.Reaches, backends} {
+		for _, sp := range list {
+			if key := keyOf(sp); !clusters[key] && sp.Protocol != mesh.UDP {
+				clusters[key] = true
+				s := r.services.get(r, sp)
+				out = append(out, r.clusters.get(r, s.cluster), s.endpoints)
+			}
+		}
+	}
+	return r.appendUpstreams(out, m, p, source)
+}
+
+// appendUpstreams adds the listeners that stand for a Service's port each, and
+// what the reachable among them refer to.
+func (r *Renderer) appendUpstreams(out []*Resource, m *mesh.Mesh, p *Proxy, source mesh.Principal) []*Resource {
+	if len(p.Placement.Upstreams) == 0 {
+		return out
+	}
+	reaches := make(map[portKey]bool, len(p.Workload.Reaches))
+	for _, sp := range p.Workload.Reaches {
+		reaches[keyOf(sp)] = true
+	}
+	for _, service := range m.Services {
+		for _, sp := range service.Ports {
+			local, ok := p.Placement.Upstreams[ServicePort{sp.Service, sp.Number}]
+			if !ok || sp.Protocol == mesh.UDP {
+				continue
+			}
+			in := upstreamInputs{p.Placement.SidecarAddress, local, source, keyOf(sp), sp.Protocol, reaches[keyOf(sp)]}
+			out = append(out, r.upstreams.get(r, in))
+			if !in.reachable {
+				continue
+			}
+			s := r.services.get(r, sp)
+			if sp.Protocol != mesh.TCP {
+				out = append(out, s.routes)
+			}
+			if !sp.Protocol.SpeaksHTTP() {
+				out = append(out, s.tcp)
+			}
+		}
+	}
+	return out
+}
+
+// routesOf are the routes of a class's HTTP proxy.
+func (r *Renderer) routesOf(w *mesh.Workload) *Resource {
+	e, ok := r.proxyRoutes[w]
+	if !ok {
+		hosts := make([]*routev3.VirtualHost, 0, len(w.Reaches)+1)
+		for _, sp := range w.Reaches {
+			if sp.Protocol != mesh.UDP {
+				hosts = append(hosts, r.proxyHosts.get(r, proxyHostInputs{sp, sp.Service.Namespace == w.Account.Namespace}))
+			}
+		}
+		e = &memoEntry[*Resource]{out: proxyRoutes(hosts)}
+		r.proxyRoutes[w] = e
+		r.built++
+	}
+	e.used = r.generation
+	return e.out
+}
+
+func buildService(p *parts, port *mesh.ServicePort) *serviceResources {
+	s := &serviceResources{cluster: clusterInputsOf(port), endpoints: buildEndpoints(p, port)}
+	if port.Protocol != mesh.TCP {
+		s.routes = buildRoutes(p, port)
+	}
+	if !port.Protocol.SpeaksHTTP() {
+		s.tcp = buildTCP(p, port)
+	}
+	return s
+}
+
+// sweep forgets what the current generation did not use.
+func (r *Renderer) sweep() {
+	g := r.generation
+	r.built = 0
+	r.live = r.access.sweep(g) + r.inboundHTTP.sweep(g) + r.inbound.sweep(g) + r.inner.sweep(g) + r.applications.sweep(g) +
+		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) +
+		r.proxyHosts.sweep(g) + r.proxies.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g)
+	for w, e := range r.proxyRoutes {
+		if e.used != g {
+			delete(r.proxyRoutes, w)
+		}
+	}
+	r.live += len(r.proxyRoutes)
+}
