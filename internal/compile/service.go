@@ -167,11 +167,16 @@ func (p *servicePort) ready() bool {
 type speaks func(*pod, uint16) mesh.Protocol
 
 // destination is what judges a request that arrives at the target.
-func (t target) destination(speaks speaks) mesh.Destination {
-	return mesh.Destination{
-		Account: t.pod.account, Port: t.port, Protocol: speaks(t.pod, t.port),
-		Meshed: t.pod.meshed, Mode: t.pod.mode, Plaintext: t.pod.plaintext[t.port],
+func (p *servicePort) destination(t target, speaks speaks) mesh.Destination {
+	d := mesh.Destination{
+		Account: t.pod.account, Port: t.port, Protocol: mesh.UDP,
+		Meshed: t.pod.meshed, Mode: t.pod.mode,
 	}
+	// A TCP port of the same number is another port.
+	if p.protocol != mesh.UDP {
+		d.Protocol, d.Plaintext = speaks(t.pod, t.port), t.pod.plaintext[t.port]
+	}
+	return d
 }
 
 // endpoints are the ready pods behind the port.
@@ -180,7 +185,7 @@ func (p *servicePort) endpoints(speaks speaks) []mesh.Endpoint {
 	for _, t := range p.targets {
 		if t.pod.ready {
 			found = append(found, mesh.Endpoint{
-				Destination: t.destination(speaks), Pod: t.pod.name, Workload: t.pod.owner, Address: t.pod.address,
+				Destination: p.destination(t, speaks), Pod: t.pod.name, Workload: t.pod.owner, Address: t.pod.address,
 			})
 		}
 	}
@@ -192,7 +197,7 @@ func (p *servicePort) endpoints(speaks speaks) []mesh.Endpoint {
 func (p *servicePort) destinations(speaks speaks) []mesh.Destination {
 	seen := map[mesh.Destination]bool{}
 	for _, t := range p.targets {
-		seen[t.destination(speaks)] = true
+		seen[p.destination(t, speaks)] = true
 	}
 	for _, e := range p.outside {
 		seen[e.Destination] = true
