@@ -88,6 +88,7 @@ func buildRoot(in rootInputs) *root {
 			Service: s.name, Name: p.name, Number: p.number, Protocol: p.protocol,
 			Destinations: p.destinations(speaks), Endpoints: p.endpoints(speaks),
 		}
+		out.findings = append(out.findings, contradicted(s, p, port.Destinations)...)
 		if p.protocol != mesh.UDP {
 			port.Splits, findings = portSplits(p, ordered)
 			out.findings = append(out.findings, findings...)
@@ -95,6 +96,22 @@ func buildRoot(in rootInputs) *root {
 		out.service.Ports = append(out.service.Ports, port)
 	}
 	return out
+}
+
+// contradicted warns of a port that is declared to speak HTTP while other
+// Services say something else of the pods' port behind it (PR-1).
+func contradicted(s *service, p *servicePort, destinations []mesh.Destination) []mesh.Finding {
+	if !p.declared.SpeaksHTTP() {
+		return nil
+	}
+	r := reportOn(kindService, s.object)
+	for _, d := range destinations {
+		if d.Meshed && d.Protocol == mesh.TCP {
+			r.warnf(place{"PR-1", "spec.ports", "ProtocolConflict"},
+				"port %d is declared to speak HTTP, and another Service declares port %d of the pods of %s differently; there it is TCP, which no HTTP rule opens: let both declare the same", p.number, d.Port, d.Account)
+		}
+	}
+	return r.findings
 }
 
 func clusterIPs(s *service) []string {

@@ -96,18 +96,17 @@ func buildMatch(r *report, field string, written *specs.HTTPMatch) *mesh.Match {
 		m.Path = written.PathRegex
 	}
 	m.Methods = buildMethods(r, field, written.Methods)
+	if err := written.Headers.Validate(); err != nil {
+		r.errorf(place{"SP-6", field + ".headers", "InvalidHeaders"}, "the %v; the match grants nothing", err)
+		return nil
+	}
 	for _, h := range written.Headers.Entries() {
-		where := fmt.Sprintf("%s.headers[%s]", field, h.Name)
 		if err := checkExpression(h.Value); err != nil {
+			where := fmt.Sprintf("%s.headers[%s]", field, h.Name)
 			r.errorf(place{"SP-1", where, "InvalidExpression"}, "the expression %s %v; the match grants nothing", quote(h.Value), err)
 			ok = false
 		}
-		name := strings.ToLower(h.Name)
-		if !headerName.MatchString(name) {
-			r.errorf(place{"SP-3", where, "InvalidHeader"}, "%s is no header name; the match grants nothing", quote(h.Name))
-			ok = false
-		}
-		m.Headers = append(m.Headers, mesh.HeaderMatch{Name: name, Value: h.Value})
+		m.Headers = append(m.Headers, mesh.HeaderMatch{Name: strings.ToLower(h.Name), Value: h.Value})
 	}
 	slices.SortStableFunc(m.Headers, func(a, b mesh.HeaderMatch) int { return strings.Compare(a.Name, b.Name) })
 	if !ok {
@@ -115,9 +114,6 @@ func buildMatch(r *report, field string, written *specs.HTTPMatch) *mesh.Match {
 	}
 	return m
 }
-
-// headerName is a token of RFC 9110, lower-case.
-var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9a-z-]+$")
 
 func buildMethods(r *report, field string, written []string) []string {
 	if len(written) == 0 || slices.Contains(written, "*") {

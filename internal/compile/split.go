@@ -223,7 +223,7 @@ func orderSplits(all []*resolvedSplit) (ordered []*resolvedSplit, findings []mes
 			}
 		default:
 			r := reportOn(kindTrafficSplit, s.object)
-			r.errorf(place{"TS-7", "spec.service", "Conflicted"}, "TrafficSplit %s splits the same Service and is older; this one is not applied: delete one of them, or give this one matches", winner.name)
+			r.errorf(place{"TS-7", "spec.service", "Conflicted"}, "TrafficSplit %s splits the same Service and comes before this one, by age or by name; this one is not applied: delete one of them, or give this one matches", winner.name)
 			findings = append(findings, r.findings...)
 		}
 	}
@@ -249,7 +249,7 @@ func shadowedSplits(ordered []*resolvedSplit) []mesh.Finding {
 		}
 		if shadowed {
 			r := reportOn(kindTrafficSplit, s.object)
-			r.warnf(place{"TS-7", "spec.matches", "Unreachable"}, "TrafficSplit %s is older and takes every request that this one matches", by.name)
+			r.warnf(place{"TS-7", "spec.matches", "Unreachable"}, "TrafficSplit %s comes before this one, by age or by name, and takes every request that this one matches", by.name)
 			findings = append(findings, r.findings...)
 		}
 	}
