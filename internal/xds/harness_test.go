@@ -77,39 +77,59 @@ func must[T any](v T, err error) T {
 type fixture struct {
 	*xds.Server
 	t         testing.TB
+	config    xds.Config
+	bound     time.Duration
 	address   string
 	authority *authority
 	log       *logBuffer
+	stop      func()
 }
 
 // serve starts a server. The options change its configuration. It gives proxies
 // all the time in the world, unless an option says otherwise.
 func serve(t testing.TB, options ...func(*xds.Config, *time.Duration)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, authority: newAuthority(t), log: &logBuffer{}}
-	bound := time.Hour
-	config := xds.Config{
+	f := &fixture{t: t, authority: newAuthority(t), log: &logBuffer{}, bound: time.Hour, address: "127.0.0.1:0"}
+	f.config = xds.Config{
 		PeerPrincipal: peerPrincipal,
 		Authorize:     func(context.Context, mesh.Principal, string) error { return nil },
 		Logger:        slog.New(slog.NewTextHandler(f.log, nil)),
 	}
 	for _, option := range options {
-		option(&config, &bound)
+		option(&f.config, &f.bound)
 	}
-	f.Server = xds.New(config)
-	f.SetPatience(bound)
-	listener := must(net.Listen("tcp", "127.0.0.1:0"))
+	f.start()
+	t.Cleanup(func() { f.stop() })
+	return f
+}
+
+// start serves with a new server, which knows nothing.
+func (f *fixture) start() {
+	f.t.Helper()
+	f.Server = xds.New(f.config)
+	f.SetPatience(f.bound)
+	listener, err := net.Listen("tcp", f.address)
+	if err != nil {
+		f.t.Fatal(err)
+	}
 	f.address = listener.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- f.Serve(ctx, listener, f.authority.serverConfig(t)) }()
-	t.Cleanup(func() {
+	server := f.Server
+	go func() { served <- server.Serve(ctx, listener, f.authority.serverConfig(f.t)) }()
+	f.stop = func() {
 		cancel()
 		if err := <-served; err != nil {
-			t.Error(err)
+			f.t.Error(err)
 		}
-	})
-	return f
+	}
+}
+
+// restart replaces the server by a new one on the same address.
+func (f *fixture) restart() {
+	f.t.Helper()
+	f.stop()
+	f.start()
 }
 
 // publish gives the node "ns/pod" a view, and all other nodes none.
@@ -128,7 +148,9 @@ type proxy struct {
 }
 
 // connect opens a stream for the node "ns/pod".
-func (f *fixture) connect() *proxy { return f.connectAs("ns/pod", "spiffe://cluster.local/ns/ns/sa/pod") }
+func (f *fixture) connect() *proxy {
+	return f.connectAs("ns/pod", "spiffe://cluster.local/ns/ns/sa/pod")
+}
 
 func (f *fixture) connectAs(node, uri string) *proxy {
 	return f.connectWith(node, f.authority.clientConfig(f.t, uri))

@@ -176,7 +176,7 @@ func (s *Server) disconnect(st *stream) {
 func (s *Server) report(n *node) {
 	n.reporting.Lock()
 	defer n.reporting.Unlock()
-	now := s.statusOf(n)
+	now, _ := s.statusOf(n)
 	if now == n.reported {
 		return
 	}

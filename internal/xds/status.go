@@ -40,25 +40,26 @@ func (s *Server) Status() []ProxyStatus {
 	s.mu.Unlock()
 	all := make([]ProxyStatus, len(nodes))
 	for i, n := range nodes {
-		all[i] = s.statusOf(n)
+		all[i], _ = s.statusOf(n)
 	}
 	slices.SortFunc(all, func(a, b ProxyStatus) int { return cmp.Compare(a.Node, b.Node) })
 	return all
 }
 
-// statusOf returns the status of a node.
-func (s *Server) statusOf(n *node) ProxyStatus {
+// statusOf returns the status of a node, and whether its newest view was worked
+// through: nothing more will happen before there is another one.
+func (s *Server) statusOf(n *node) (status ProxyStatus, settled bool) {
 	s.mu.Lock()
-	st, status := n.stream, ProxyStatus{Node: n.id, Since: n.since, Version: n.view.versionOrNone()}
+	st := n.stream
+	status = ProxyStatus{Node: n.id, Since: n.since, Version: n.view.versionOrNone()}
 	s.mu.Unlock()
 	if st == nil {
-		return status
+		return status, false
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	status.Connected = true
-	st.session.describe(&status)
-	return status
+	return status, st.session.describe(&status)
 }
 
 func (v *View) versionOrNone() string {
@@ -68,8 +69,8 @@ func (v *View) versionOrNone() string {
 	return v.version
 }
 
-// describe fills in what the session knows.
-func (s *session) describe(status *ProxyStatus) {
+// describe fills in what the session knows, and tells whether it is settled.
+func (s *session) describe(status *ProxyStatus) bool {
 	status.Version = s.latest.versionOrNone()
 	refusing := s.refusing()
 	for _, sub := range s.subscriptions {
@@ -81,8 +82,10 @@ func (s *session) describe(status *ProxyStatus) {
 			status.Pending += len(sub.removals)
 		}
 	}
-	status.Synced = s.latest != nil && s.settled == s.latest && status.Pending == 0 && s.quiet() && !refusing && s.complete()
+	settled := s.latest != nil && s.settled == s.latest && s.quiet() && status.Pending == 0
+	status.Synced = settled && !refusing && s.complete()
 	status.LastError = s.lastError()
+	return settled
 }
 
 // complete tells that the proxy asked for every collection that its view has.
@@ -131,11 +134,11 @@ func (s *Server) Wait(ctx context.Context, nodeIDs ...string) error {
 		for {
 			// The bell is fetched first, so that no change is missed in between.
 			rung := s.bell.wait()
-			status := s.statusOfID(id)
+			status, settled := s.statusOfID(id)
 			if status.Synced {
 				break
 			}
-			if status.LastError != "" && status.Pending == 0 {
+			if settled && status.LastError != "" {
 				return fmt.Errorf("proxy %s: %s", id, status.LastError)
 			}
 			select {
@@ -149,12 +152,12 @@ func (s *Server) Wait(ctx context.Context, nodeIDs ...string) error {
 }
 
 // statusOfID is the status of a node that may be unknown.
-func (s *Server) statusOfID(id string) ProxyStatus {
+func (s *Server) statusOfID(id string) (status ProxyStatus, settled bool) {
 	s.mu.Lock()
 	n := s.nodes[id]
 	s.mu.Unlock()
 	if n == nil {
-		return ProxyStatus{Node: id}
+		return ProxyStatus{Node: id}, false
 	}
 	return s.statusOf(n)
 }
