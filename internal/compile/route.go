@@ -215,3 +215,12 @@ func quote(s string) string {
 	}
 	return fmt.Sprintf("%q", s)
 }
+
+// quoteAll quotes several names.
+func quoteAll(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = quote(n)
+	}
+	return strings.Join(quoted, " or ")
+}

@@ -103,27 +103,32 @@ func resolveSources(r *report, in targetInputs) []mesh.Principal {
 	return slices.Sorted(maps.Keys(set))
 }
 
+// subjectGroups are the kinds of subjects and the groups that they may name.
+var subjectGroups = map[string]string{kindServiceAccount: "core", kindBinding: "access.smi-spec.io"}
+
 // resolveSubject returns the accounts that a subject stands for.
 func resolveSubject(r *report, in targetInputs, field string, s access.IdentityBindingSubject, found subject) []mesh.Account {
 	namespace := s.Namespace
 	if namespace == "" {
 		namespace = in.object.Namespace // AC-5
 	}
+	group, known := subjectGroups[s.Kind]
 	switch {
+	case !known:
+		r.errorf(place{"ID-1", field + ".kind", "UnknownKind"}, "%s is no kind of identity (ServiceAccount, IdentityBinding); it stands for nobody", quote(s.Kind))
+	case s.Group != "" && s.Group != group:
+		r.errorf(place{"ID-1", field + ".group", "UnknownGroup"}, "there is no %s in the group %s; it stands for nobody: write %s, or leave the group out", s.Kind, quote(s.Group), group)
 	case s.Name == "":
-		r.errorf(place{"AC-4", field + ".name", "NoName"}, "has no name and stands for nobody")
-	case s.Kind == kindServiceAccount && (s.Group == "" || s.Group == "core"):
+		r.errorf(place{"ID-1", field + ".name", "NoName"}, "has no name and stands for nobody")
+	case s.Kind == kindServiceAccount:
 		if !found.known {
 			r.warnf(place{"ID-1", field, "UnknownServiceAccount"}, "there is no ServiceAccount %s/%s and no pod runs as it", namespace, s.Name)
 		}
 		return []mesh.Account{{Namespace: namespace, Name: s.Name}}
-	case s.Kind == kindBinding && (s.Group == "" || s.Group == "access.smi-spec.io"):
-		if found.binding != nil {
-			return found.binding.accounts
-		}
-		r.errorf(place{"ID-4", field, "UnknownBinding"}, "there is no IdentityBinding %s/%s; it stands for nobody", namespace, s.Name)
+	case found.binding != nil:
+		return found.binding.accounts
 	default:
-		r.errorf(place{"ID-4", field + ".kind", "UnknownKind"}, "%s is no kind of identity (ServiceAccount, IdentityBinding); it stands for nobody", quote(s.Kind))
+		r.errorf(place{"ID-4", field, "UnknownBinding"}, "there is no IdentityBinding %s/%s; it stands for nobody", namespace, s.Name)
 	}
 	return nil
 }
@@ -210,7 +215,7 @@ func rulePorts(r *report, i int, written access.TrafficTargetRule, route *portRo
 	case route == nil:
 		r.errorf(place{"AC-7", ruleField(i), "UnknownRoute"}, "there is no TCPRoute %s in namespace %s; the rule opens no port", quote(written.Name), r.object.Namespace)
 	case len(written.Matches) > 0 && !slices.Contains(written.Matches, route.match):
-		r.errorf(place{"AC-7", ruleField(i) + ".matches", "UnknownMatch"}, "the match of TCPRoute %s is named %q and not %q; the rule opens no port", written.Name, route.match, written.Matches)
+		r.errorf(place{"AC-7", ruleField(i) + ".matches", "UnknownMatch"}, "TCPRoute %s has no match %s, its only one is named %s; the rule opens no port", written.Name, quoteAll(written.Matches), quote(route.match))
 		return nil
 	}
 	return route
