@@ -16,6 +16,7 @@ import (
 const (
 	portXDS       = 15012
 	portProxy     = 15001
+	portRequest   = 15002
 	firstUpstream = 20000
 )
 

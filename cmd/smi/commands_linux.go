@@ -1,0 +1,5 @@
+package main
+
+import "github.com/smi-project/smi/internal/cli"
+
+func commands() []cli.Command { return cli.Standalone() }

@@ -1,0 +1,184 @@
+//go:build linux
+
+package local
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/smi-project/smi/internal/render/envoy"
+	"github.com/smi-project/smi/mesh"
+)
+
+// placement is where the sidecar with these addresses stands. rt.mu is held.
+func (rt *Runtime) placement(at pair) envoy.Placement {
+	upstreams := map[envoy.ServicePort]uint16{}
+	for name, ports := range rt.upstreams {
+		for port, local := range ports {
+			upstreams[envoy.ServicePort{Service: name, Port: port}] = local
+		}
+	}
+	return envoy.Placement{
+		SidecarAddress: at.sidecar.String(), AppAddress: at.app.String(),
+		OutboundPort: portProxy, RequestPort: portRequest, Upstreams: upstreams,
+	}
+}
+
+// findings are those of the files and those of the mesh.
+func (rt *Runtime) findings(m *mesh.Mesh) []mesh.Finding {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	var all []mesh.Finding
+	if rt.result != nil {
+		all = append(all, rt.result.Findings...)
+	}
+	if m != nil {
+		all = append(all, m.Findings...)
+	}
+	return all
+}
+
+// announce prints the findings that are new. It is called after every push.
+func (rt *Runtime) announce(m *mesh.Mesh) {
+	current := map[string]bool{}
+	for _, f := range rt.findings(m) {
+		if f.Severity == mesh.Info {
+			continue
+		}
+		text := fmt.Sprintf("%s %s: %s: %s (%s)", f.Severity, f.Object, cmp.Or(f.Field, f.Reason), f.Message, cmp.Or(f.Rule, f.Reason))
+		current[text] = true
+		rt.mu.Lock()
+		known := rt.announced[text]
+		rt.mu.Unlock()
+		if !known {
+			rt.line("smi", text)
+		}
+	}
+	rt.mu.Lock()
+	rt.announced = current
+	rt.mu.Unlock()
+	rt.notify()
+}
+
+// Settle waits until every pod is ready and every sidecar has acknowledged what
+// the files say. The error names what is not.
+func (rt *Runtime) Settle(ctx context.Context) error {
+	for {
+		rt.mu.Lock()
+		changed := rt.changed
+		rt.mu.Unlock()
+		missing := rt.missing()
+		if missing == "" {
+			if err := rt.plane.Settle(ctx); err != nil {
+				return err
+			}
+			if rt.missing() == "" {
+				return nil
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return errors.New(missing)
+		case <-changed:
+		}
+	}
+}
+
+// missing says what keeps the mesh from being settled, "" where nothing does.
+func (rt *Runtime) missing() string {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if rt.result == nil {
+		return "the files were not read yet"
+	}
+	for name, e := range rt.pods {
+		switch {
+		case e.wanted == nil || e.stopping:
+			return fmt.Sprintf("pod %s still stops", name)
+		case e.runner == nil:
+			return fmt.Sprintf("pod %s has not started", name)
+		}
+		if s := e.runner.status(); !s.Ready && s.State != Done {
+			return fmt.Sprintf("pod %s is not ready: %s", name, cmp.Or(s.Reason, string(s.State)))
+		}
+	}
+	return ""
+}
+
+// Status tells what the mesh looks like now.
+func (rt *Runtime) Status() Status {
+	m := rt.plane.Mesh()
+	s := Status{Pods: []PodStatus{}, Splits: rt.splits(m), Denials: rt.traffic.denied(), Findings: rt.findings(m), Settled: rt.missing() == ""}
+	proxies := map[string]string{}
+	for _, p := range rt.plane.Proxies() {
+		switch {
+		case p.LastError != "":
+			proxies[p.Node] = "refuses " + p.LastError
+			s.Settled = false
+		case !p.Connected:
+			proxies[p.Node] = "not connected"
+		case p.Synced:
+			proxies[p.Node] = "in sync"
+		default:
+			proxies[p.Node] = "updating"
+			s.Settled = false
+		}
+	}
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	for name, e := range rt.pods {
+		if e.runner == nil {
+			continue
+		}
+		p := e.runner.status()
+		p.Proxy = cmp.Or(proxies[name.String()], "none")
+		s.Pods = append(s.Pods, p)
+	}
+	slices.SortFunc(s.Pods, func(a, b PodStatus) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return s
+}
+
+// splits compares the splits of the mesh with what was seen of them.
+func (rt *Runtime) splits(m *mesh.Mesh) []SplitStatus {
+	all := []SplitStatus{}
+	if m == nil {
+		return all
+	}
+	for _, service := range m.Services {
+		for _, port := range service.Ports {
+			if len(port.Splits) == 0 {
+				continue
+			}
+			sent := rt.traffic.sent(fmt.Sprintf("%s:%d", port.Service, port.Number))
+			for _, split := range port.Splits {
+				all = append(all, splitStatus(port, split, sent))
+			}
+		}
+	}
+	return all
+}
+
+func splitStatus(port *mesh.ServicePort, split *mesh.Split, sent map[string]uint64) SplitStatus {
+	s := SplitStatus{
+		Namespace: split.Name.Namespace, Name: split.Name.Name, Service: port.Service.Name, Port: port.Number, Matches: split.Matches != nil,
+	}
+	var total uint64
+	for _, n := range sent {
+		total += n
+	}
+	for _, b := range split.Backends {
+		n := sent[fmt.Sprintf("%s:%d", b.Service, b.Port)]
+		backend := BackendStatus{Service: b.Service.Name, Weight: b.Weight, Wanted: float64(b.Weight) / float64(split.TotalWeight()), Requests: n}
+		if total > 0 {
+			backend.Observed = float64(n) / float64(total)
+		}
+		s.Backends = append(s.Backends, backend)
+	}
+	return s
+}

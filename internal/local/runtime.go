@@ -1,0 +1,217 @@
+//go:build linux
+
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/smi-project/smi/internal/agent/accesslog"
+	"github.com/smi-project/smi/internal/compile"
+	"github.com/smi-project/smi/internal/controlplane"
+	"github.com/smi-project/smi/internal/identity"
+	"github.com/smi-project/smi/internal/render/envoy"
+	"github.com/smi-project/smi/internal/source/file"
+	"github.com/smi-project/smi/internal/store"
+	"github.com/smi-project/smi/mesh"
+)
+
+// Options say what to run and how.
+type Options struct {
+	// Paths are the files and folders to read.
+	Paths []string
+	// Commands stand for images.
+	Commands Commands
+	// Envoy is the path of the executable.
+	Envoy string
+	// AdminSocket is the path of the Unix socket that smi request and others ask;
+	// DefaultAdminSocket when empty.
+	AdminSocket string
+	// Compile holds the trust domain and the mode.
+	Compile compile.Config
+	// CertificateTTL is how long a certificate lives; 24 h when zero.
+	CertificateTTL time.Duration
+	// Metrics is how sidecars report, AccessLog a file that they write lines of
+	// JSON to, where set.
+	Metrics   envoy.Metrics
+	AccessLog string
+	// Line takes one line of output: whose it is, and what it says. It is called
+	// by several goroutines.
+	Line func(source, text string)
+	// Sink, where set, takes the access log besides the runtime itself.
+	Sink   accesslog.Sink
+	Logger *slog.Logger
+}
+
+// Runtime is a mesh that runs on this machine.
+type Runtime struct {
+	options   Options
+	log       *slog.Logger
+	dir       string
+	addresses *addresses
+	ca        *identity.CA
+	store     *store.Store
+	plane     *controlplane.ControlPlane
+	traffic   *traffic
+	metrics   *accesslog.Metrics
+	sink      accesslog.Sink
+	results   chan *file.Result
+	stopped   chan types.NamespacedName
+
+	mu        sync.Mutex
+	result    *file.Result
+	pods      map[types.NamespacedName]*podEntry
+	upstreams map[mesh.Name]map[uint16]uint16
+	nextPort  uint16
+	announced map[string]bool
+	changed   chan struct{}
+}
+
+// podEntry is a pod that is wanted, or one that is being stopped.
+type podEntry struct {
+	// wanted is the pod as the files have it, nil where they have it no more.
+	wanted *corev1.Pod
+	at     pair
+	runner *runner
+	// stopping tells that the runner was told to stop.
+	stopping bool
+	// object is what the store holds.
+	object *corev1.Pod
+}
+
+// maxEdges bounds the series of the metrics.
+const maxEdges = 10_000
+
+// New prepares a runtime: addresses, certificates, folders. Run starts it, and
+// must be called, since it also cleans up.
+func New(options Options) (*Runtime, error) {
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	if options.Line == nil {
+		options.Line = func(string, string) {}
+	}
+	if options.AdminSocket == "" {
+		options.AdminSocket = DefaultAdminSocket()
+	}
+	if options.Compile.TrustDomain == "" {
+		options.Compile.TrustDomain = "cluster.local"
+	}
+	ca, err := identity.NewCA(identity.Config{TrustDomain: options.Compile.TrustDomain, TTL: options.CertificateTTL})
+	if err != nil {
+		return nil, err
+	}
+	held, err := claimAddresses()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "smi-run-")
+	if err != nil {
+		return nil, errors.Join(err, held.listener.Close())
+	}
+	rt := &Runtime{
+		options: options, log: options.Logger, dir: dir, addresses: held, ca: ca, store: store.New(),
+		traffic: newTraffic(), metrics: accesslog.NewMetrics(maxEdges), results: make(chan *file.Result, 1), stopped: make(chan types.NamespacedName),
+		pods: map[types.NamespacedName]*podEntry{}, upstreams: map[mesh.Name]map[uint16]uint16{}, nextPort: firstUpstream,
+		announced: map[string]bool{}, changed: make(chan struct{}),
+	}
+	rt.sink = accesslog.Tee(rt.traffic, rt.metrics)
+	if options.Sink != nil {
+		rt.sink = accesslog.Tee(rt.traffic, rt.metrics, options.Sink)
+	}
+	rt.plane = controlplane.New(controlplane.Config{
+		Store: rt.store, CA: ca, Compile: options.Compile, Place: rt.place, OnMesh: rt.announce, Logger: rt.log,
+		Render: envoy.Options{
+			TrustDomain: options.Compile.TrustDomain, ClusterDomain: options.Compile.ClusterDomain,
+			Metrics: options.Metrics, AccessLogPath: options.AccessLog,
+		},
+	})
+	return rt, nil
+}
+
+// Run runs the mesh until the context ends. No process is left when it returns.
+func (rt *Runtime) Run(ctx context.Context) error {
+	defer func() { _ = os.RemoveAll(rt.dir) }()
+	admin, err := listenAdmin(rt.options.AdminSocket)
+	if err != nil {
+		return errors.Join(err, rt.addresses.listener.Close())
+	}
+	// The control plane outlives the pods, which may still talk while they end.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, serving := errgroup.WithContext(serving)
+	group.Go(func() error { return rt.plane.Run(serving, rt.addresses.listener) })
+	group.Go(func() error { return rt.serveAdmin(serving, admin) })
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	context.AfterFunc(serving, stopWatching)
+	group.Go(func() error {
+		return file.Watch(watching, rt.options.Paths, file.Options{}, rt.read)
+	})
+	group.Go(func() error {
+		defer stop()
+		rt.loop(watching, serving)
+		return nil
+	})
+	return group.Wait()
+}
+
+// read takes over what the files say. Only the newest counts.
+func (rt *Runtime) read(result *file.Result) {
+	for {
+		select {
+		case rt.results <- result:
+			return
+		default:
+		}
+		select {
+		case <-rt.results:
+		default:
+		}
+	}
+}
+
+// loop follows the files until the first context ends, then stops all pods.
+func (rt *Runtime) loop(ctx, serving context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			rt.stopAll(serving)
+			return
+		case result := <-rt.results:
+			rt.reconcile(ctx, serving, result)
+		case name := <-rt.stopped:
+			rt.podStopped(ctx, name)
+		}
+	}
+}
+
+// line prints a line of output.
+func (rt *Runtime) line(source, text string) { rt.options.Line(source, text) }
+
+// notify wakes those who wait for a change of the status.
+func (rt *Runtime) notify() {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	close(rt.changed)
+	rt.changed = make(chan struct{})
+}
+
+// DefaultAdminSocket is where smi run listens for smi request and others:
+// $SMI_ADMIN, else a socket in a folder of the user's own.
+func DefaultAdminSocket() string {
+	if path := os.Getenv("SMI_ADMIN"); path != "" {
+		return path
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("smi-%d", os.Getuid()), "admin.sock")
+}
