@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -76,46 +75,52 @@ func (s *subscription) compare(want []*envoy.Resource) {
 			delete(s.refused, name)
 		}
 	}
-	if s.wildcard {
-		for _, r := range want {
-			s.consider(r)
+	known := 0
+	for _, r := range want {
+		e, ok := s.held[r.Name]
+		if ok {
+			known++
+		}
+		if (ok || s.wildcard) && s.lacks(r, e) {
+			s.updates = append(s.updates, r)
 		}
 	}
-	for name, e := range s.held {
-		switch r := find(want, name); {
-		case r != nil && s.wildcard: // considered above
-		case r != nil:
-			s.consider(r)
-		case e.resource == nil:
-			s.absent = append(s.absent, name)
-		case e.resource != gone:
-			s.removals = append(s.removals, name)
-		}
+	if known < len(s.held) {
+		s.compareRest(want)
 	}
-	slices.SortFunc(s.updates, func(a, b *envoy.Resource) int { return cmp.Compare(a.Name, b.Name) })
-	slices.Sort(s.removals)
-	slices.Sort(s.absent)
 	if len(s.updates) == 0 {
 		s.limit = 0
 	}
 }
 
-// consider puts a resource among the updates unless the proxy has this version
-// or refused it.
-func (s *subscription) consider(r *envoy.Resource) {
-	e := s.held[r.Name]
+// compareRest looks for names that are held and not wanted.
+func (s *subscription) compareRest(want []*envoy.Resource) {
+	for name, e := range s.held {
+		switch {
+		case e.resource == gone || find(want, name) != nil:
+		case e.resource == nil:
+			s.absent = append(s.absent, name)
+		default:
+			s.removals = append(s.removals, name)
+		}
+	}
+	slices.Sort(s.removals)
+	slices.Sort(s.absent)
+}
+
+// lacks tells whether the proxy has to be sent a resource, given what it has of
+// that name.
+func (s *subscription) lacks(r *envoy.Resource, e entry) bool {
 	if e.resource == r {
-		return
+		return false
 	}
 	if e.resource != nil && e.resource.Version == r.Version {
 		e.resource = r // lets go of the equal one that an older view holds
 		s.held[r.Name] = e
-		return
+		return false
 	}
-	if refused, ok := s.refused[r.Name]; ok && refused.version == r.Version {
-		return
-	}
-	s.updates = append(s.updates, r)
+	refused, ok := s.refused[r.Name]
+	return !ok || refused.version != r.Version
 }
 
 // selection says which part of a subscription a response may carry.
