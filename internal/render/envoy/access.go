@@ -25,13 +25,12 @@ func accessName(port uint16) string { return name("access", port) }
 
 // buildAccess renders who may send what to a port, as the configuration of the
 // RBAC filter. Its matcher form finds a source's grants in one look-up; what
-// nothing allows is denied (AC-1). A port that is open to peers without
-// identity (AC-18), and one that is not enforced (AC-16), is not judged.
+// nothing allows is denied (AC-1), unless the mode enforces nothing (AC-16).
 func buildAccess(_ *parts, in accessInputs) *Resource {
 	rbac := &rbacv3.RBAC{}
-	switch {
-	case in.port.Plaintext || in.mode == mesh.Permissive:
-	case in.mode == mesh.Audit:
+	switch in.mode {
+	case mesh.Permissive:
+	case mesh.Audit:
 		rbac.ShadowMatcher = accessMatcher(in.policy, in.port)
 	default:
 		rbac.Matcher = accessMatcher(in.policy, in.port)
@@ -40,28 +39,35 @@ func buildAccess(_ *parts, in accessInputs) *Resource {
 }
 
 func accessMatcher(policy *mesh.Policy, port mesh.InboundPort) *xdsmatcherv3.Matcher {
-	matcher := &xdsmatcherv3.Matcher{OnNoMatch: deny}
-	bySource := map[mesh.Principal][]*mesh.Grant{}
-	if policy != nil {
-		for _, g := range policy.Grants {
-			if !g.Covers(port.Number) {
-				continue
-			}
-			for _, s := range g.Sources {
-				bySource[s] = append(bySource[s], g)
-			}
-		}
+	entries := map[string]*xdsmatcherv3.Matcher_OnMatch{}
+	if port.Plaintext {
+		entries[keyPlaintext] = allowPlaintext
 	}
-	if len(bySource) == 0 {
-		return matcher
-	}
-	entries := make(map[string]*xdsmatcherv3.Matcher_OnMatch, len(bySource))
 	rules := map[*mesh.Grant]*grantRules{}
-	for source, grants := range bySource {
+	for source, grants := range grantsBySource(policy, port.Number) {
 		entries[sourceKey(source)] = sourceRules(grants, rules)
 	}
-	matcher.MatcherType = exactMap(stateInput(stateKey), entries)
+	matcher := &xdsmatcherv3.Matcher{OnNoMatch: deny}
+	if len(entries) > 0 {
+		matcher.MatcherType = exactMap(keyInput, entries)
+	}
 	return matcher
+}
+
+func grantsBySource(policy *mesh.Policy, port uint16) map[mesh.Principal][]*mesh.Grant {
+	bySource := map[mesh.Principal][]*mesh.Grant{}
+	if policy == nil {
+		return nil
+	}
+	for _, g := range policy.Grants {
+		if !g.Covers(port) {
+			continue
+		}
+		for _, s := range g.Sources {
+			bySource[s] = append(bySource[s], g)
+		}
+	}
+	return bySource
 }
 
 // grantRules is a grant in Envoy's terms, the same for each of its sources.
@@ -191,9 +197,11 @@ func exactValue(s string) *xdsmatcherv3.StringMatcher {
 
 // Inputs and actions that every rule shares.
 var (
-	pathInput   = stateInput(statePath)
-	methodInput = xdsTyped("method", &matcherv3.HttpRequestHeaderMatchInput{HeaderName: ":method"})
-	deny        = accessAction(Denied, rbacconfigv3.RBAC_DENY)
+	keyInput       = stateInput(stateKey)
+	pathInput      = stateInput(statePath)
+	methodInput    = xdsTyped("method", &matcherv3.HttpRequestHeaderMatchInput{HeaderName: ":method"})
+	deny           = accessAction(Denied, rbacconfigv3.RBAC_DENY)
+	allowPlaintext = accessAction(Plaintext, rbacconfigv3.RBAC_ALLOW)
 )
 
 func stateInput(key string) *xdscorev3.TypedExtensionConfig {

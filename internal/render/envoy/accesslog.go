@@ -46,6 +46,10 @@ const (
 // Denied stands where a grant's name would, for what no grant allows.
 const Denied = "denied"
 
+// Plaintext stands there for what a peer without identity was served on a port
+// that is open to such peers (AC-18).
+const Plaintext = keyPlaintext
+
 // metadataSMI is the namespace of our own metadata of routes, clusters and
 // endpoints.
 const metadataSMI = "smi"
@@ -85,7 +89,8 @@ func clientTags() []tag {
 
 func hostMetadata(key string) string { return "%METADATA(UPSTREAM_HOST:smi:" + key + ")%" }
 
-// with returns the tags with some values replaced or added.
+// with returns the tags with some values replaced or added. A tag without a
+// format is left out.
 func with(tags []tag, more ...tag) []tag {
 	out := slices.Clone(tags)
 	for _, m := range more {
@@ -96,7 +101,7 @@ func with(tags []tag, more ...tag) []tag {
 		}
 		out[i] = m
 	}
-	return out
+	return slices.DeleteFunc(out, func(t tag) bool { return t.format == "" })
 }
 
 // httpLog returns the access loggers of an HTTP connection manager.

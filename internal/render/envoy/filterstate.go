@@ -61,6 +61,18 @@ func peerState(share valuev3.FilterStateValue_SharedWithUpstream) []*valuev3.Fil
 	}
 }
 
+// keyPlaintext is the key of peers without identity. No peer with one has it,
+// since theirs contain their identity.
+const keyPlaintext = "plaintext"
+
+// noIdentity states that the client has none, for ports that serve it all the
+// same (AC-16, AC-18).
+func noIdentity() *listenerv3.Filter {
+	return networkFilter("smi.identity", &netstatev3.Config{OnNewConnection: []*valuev3.FilterStateValue{
+		stateValue(stateKey, keyPlaintext, valuev3.FilterStateValue_ONCE),
+	}})
+}
+
 // ownIdentity states, on the client's side, who sends, and the server name that
 // stands for it.
 func ownIdentity(p mesh.Principal) *listenerv3.Filter {

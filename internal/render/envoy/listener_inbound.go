@@ -21,9 +21,6 @@ type inboundInputs struct {
 	epochs  *accountEpochs
 }
 
-// judged tells whether access rules deny anything on the port.
-func (in inboundInputs) judged() bool { return in.mode.Enforced() && !in.port.Plaintext }
-
 // buildInbound is the listener of one port of a pod in the standalone runtime.
 // A peer that none of its chains takes, such as a plain client of a strict
 // port, is closed at once.
@@ -43,31 +40,31 @@ func buildInbound(p *parts, in inboundInputs) *Resource {
 }
 
 // inboundChains are the filter chains of a pod's port, whatever listener they
-// stand in. Judged ports have one per source, so that Envoy can drain one
-// source's connections alone: it keeps every chain that did not change.
+// stand in. Ports that are judged have one per source, so that Envoy can drain
+// one source's connections alone: it keeps every chain that did not change.
 func inboundChains(p *parts, in inboundInputs) []*listenerv3.FilterChain {
 	secured := p.chainParts(in.port)
+	number := strconv.Itoa(int(in.port.Number))
 	chain := func(suffix string, serverNames ...string) *listenerv3.FilterChain {
 		return &listenerv3.FilterChain{
-			Name:             strconv.Itoa(int(in.port.Number)) + "|" + suffix,
+			Name:             number + "|" + suffix,
 			FilterChainMatch: &listenerv3.FilterChainMatch{TransportProtocol: "tls", ServerNames: serverNames},
 			Filters:          secured.filters,
 			TransportSocket:  secured.socket,
 		}
 	}
-	if !in.judged() {
-		// Only meshed clients use server names of our domain; TLS of others is the
-		// application's.
-		return []*listenerv3.FilterChain{
-			chain("mesh", "*."+sourceDomain),
-			{Name: strconv.Itoa(int(in.port.Number)) + "|plain", Filters: p.plainFilters(in.port)},
+	var chains []*listenerv3.FilterChain
+	if in.mode.Enforced() {
+		for _, s := range sourceChains(in) {
+			chains = append(chains, chain(s.serverName+"|"+strconv.FormatUint(s.epoch, 10), s.serverName))
+		}
+		if !in.port.Plaintext {
+			return append(chains, chain("others"))
 		}
 	}
-	var chains []*listenerv3.FilterChain
-	for _, s := range sourceChains(in) {
-		chains = append(chains, chain(s.serverName+"|"+strconv.FormatUint(s.epoch, 10), s.serverName))
-	}
-	return append(chains, chain("others"))
+	// Only meshed clients use server names of our domain; the TLS of others is
+	// the application's.
+	return append(chains, chain("others", "*."+sourceDomain), &listenerv3.FilterChain{Name: number + "|plaintext", Filters: p.plainFilters(in.port)})
 }
 
 // sourceChain is a part of a port's sources that is drained on its own.
@@ -114,9 +111,9 @@ func (p *parts) chainParts(port mesh.InboundPort) chainParts {
 // plainFilters serve peers without identity.
 func (p *parts) plainFilters(port mesh.InboundPort) []*listenerv3.Filter {
 	if port.Protocol.SpeaksHTTP() {
-		return []*listenerv3.Filter{discoveredHTTP(httpName(port.Number))}
+		return []*listenerv3.Filter{p.noPeer, discoveredHTTP(httpName(port.Number))}
 	}
-	return []*listenerv3.Filter{handOverPlain(port.Number)}
+	return []*listenerv3.Filter{p.noPeer, handOverPlain(port.Number)}
 }
 
 // onlyRefused selects connections that no filter chain took.

@@ -27,8 +27,6 @@ type innerInputs struct {
 	mode   mesh.Mode
 }
 
-func (in innerInputs) judged() bool { return in.mode.Enforced() && !in.port.Plaintext }
-
 // buildInner is where connections to a port that speaks TCP, or does not say,
 // are judged, after decryption and before the application is connected
 // (AC-12). What speaks HTTP goes on to the connection manager of the port and
@@ -36,7 +34,7 @@ func (in innerInputs) judged() bool { return in.mode.Enforced() && !in.port.Plai
 func buildInner(p *parts, in innerInputs) *Resource {
 	number := in.port.Number
 	tags := with(serverTags(), tag{TagGrant, ""}, tag{TagAudit, ""})
-	denied := with(tags, tag{TagGrant, Denied})
+	denied, audited := with(tags, tag{TagGrant, Denied}), with(tags, tag{TagAudit, Denied})
 	l := &listenerv3.Listener{
 		Name:              innerName(number),
 		ListenerSpecifier: &listenerv3.Listener_InternalListener{InternalListener: &listenerv3.Listener_InternalListenerConfig{}},
@@ -45,12 +43,11 @@ func buildInner(p *parts, in innerInputs) *Resource {
 		},
 	}
 	switch {
-	case in.judged():
+	case in.mode.Enforced():
 		l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{
 			Name: chainDenied, Filters: []*listenerv3.Filter{tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog(denied)))},
 		})
-	case in.mode == mesh.Audit && !in.port.Plaintext:
-		audited := with(tags, tag{TagAudit, Denied})
+	case in.mode == mesh.Audit:
 		l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{
 			Name: chainDenied, Filters: []*listenerv3.Filter{tcpFilter(tcpProxy("inbound", inboundName(number), p.tcpLog(audited)))},
 		})
@@ -73,28 +70,27 @@ func sniff(l *listenerv3.Listener) {
 }
 
 func innerMatcher(in innerInputs) *xdsmatcherv3.Matcher {
-	undeclared := in.port.Protocol == mesh.Undeclared
+	// HTTP goes to its rules whoever sends it, so that what they deny is told so
+	// in HTTP.
 	route := func(tcp string) *xdsmatcherv3.Matcher_OnMatch {
-		if !undeclared {
+		if in.port.Protocol != mesh.Undeclared {
 			return toChain(tcp)
 		}
 		return &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Matcher{Matcher: byProtocol(toChain(chainHTTP), toChain(tcp))}}
 	}
-	if !in.judged() && (in.mode != mesh.Audit || in.port.Plaintext) {
-		if !undeclared {
-			return &xdsmatcherv3.Matcher{OnNoMatch: toChain(chainTCP)}
-		}
-		return byProtocol(toChain(chainHTTP), toChain(chainTCP))
+	if in.mode == mesh.Permissive {
+		return &xdsmatcherv3.Matcher{OnNoMatch: route(chainTCP)}
 	}
 	entries := map[string]*xdsmatcherv3.Matcher_OnMatch{}
+	if in.port.Plaintext {
+		entries[keyPlaintext] = route(chainTCP)
+	}
 	for _, s := range grantedSources(in.policy, mesh.InboundPort{Number: in.port.Number, Protocol: mesh.TCP}) {
 		entries[sourceKey(s)] = route(chainTCP)
 	}
-	// HTTP goes to its rules whoever sends it, so that what they deny is told so
-	// in HTTP.
 	matcher := &xdsmatcherv3.Matcher{OnNoMatch: route(chainDenied)}
 	if len(entries) > 0 {
-		matcher.MatcherType = exactMap(stateInput(stateKey), entries)
+		matcher.MatcherType = exactMap(keyInput, entries)
 	}
 	return matcher
 }

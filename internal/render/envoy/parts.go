@@ -22,6 +22,7 @@ type parts struct {
 	tlsInspector []*listenerv3.ListenerFilter
 	peer         *listenerv3.Filter
 	sharedPeer   *listenerv3.Filter
+	noPeer       *listenerv3.Filter
 	proxyHTTP    *listenerv3.Filter
 	// refusedLog records connections that no filter chain took.
 	refusedLog []*accesslogv3.AccessLog
@@ -38,6 +39,7 @@ func newParts(o Options) *parts {
 		tlsInspector: []*listenerv3.ListenerFilter{listenerFilter("envoy.filters.listener.tls_inspector", &tlsinspectorv3.TlsInspector{})},
 		peer:         peerIdentity(),
 		sharedPeer:   sharedPeerIdentity(),
+		noPeer:       noIdentity(),
 	}
 	p.refusedLog = onlyRefused(o.tcpLog([]tag{{TagSide, "server"}, {TagGrant, Denied}}))
 	p.proxyHTTP = httpManagerFilter(p.httpManager(httpConfig{

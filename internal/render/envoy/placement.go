@@ -26,6 +26,8 @@ type Placement struct {
 	AppAddress string
 	// OutboundPort is that of the HTTP proxy; DefaultOutboundPort if 0.
 	OutboundPort uint16
+	// RequestPort is that of the listener for smi request; none if 0.
+	RequestPort uint16
 	// Upstreams are the ports on SidecarAddress that stand for one port of a
 	// Service each.
 	Upstreams map[ServicePort]uint16
@@ -33,7 +35,7 @@ type Placement struct {
 
 func (p Placement) equal(o Placement) bool {
 	return p.SidecarAddress == o.SidecarAddress && p.AppAddress == o.AppAddress &&
-		p.OutboundPort == o.OutboundPort && maps.Equal(p.Upstreams, o.Upstreams)
+		p.OutboundPort == o.OutboundPort && p.RequestPort == o.RequestPort && maps.Equal(p.Upstreams, o.Upstreams)
 }
 
 // Proxy is one proxy to render for.

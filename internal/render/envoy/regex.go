@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"regexp/syntax"
+	"slices"
 	"unicode"
 )
 
@@ -45,6 +46,7 @@ func anyCase(re *syntax.Regexp) *syntax.Regexp {
 				for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
 					ranges = append(ranges, f, f)
 				}
+				slices.Sort(ranges) // each stands there twice, so pairs stay pairs
 			}
 			chars[i] = lowerClass(ranges)
 		}
@@ -100,7 +102,7 @@ func lowerClass(ranges []rune) *syntax.Regexp {
 	}
 	for i := 0; i < len(ranges); i += 2 {
 		if ranges[i+1] >= 0x80 {
-			out = append(out, max(ranges[i], 0x80), ranges[i+1])
+			add(max(ranges[i], 0x80), ranges[i+1])
 		}
 	}
 	return &syntax.Regexp{Op: syntax.OpCharClass, Rune: out}

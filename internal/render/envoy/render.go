@@ -26,6 +26,7 @@ type Renderer struct {
 	upstreams  *memo[upstreamInputs, *Resource]
 	proxyHosts *memo[proxyHostInputs, *routev3.VirtualHost]
 	proxies    *memo[proxyInputs, *Resource]
+	requests   *memo[proxyInputs, *Resource]
 	// proxyRoutes depend on all that a class reaches, which the class stands for.
 	proxyRoutes map[*mesh.Workload]*memoEntry[*Resource]
 
@@ -82,6 +83,7 @@ func New(o Options) *Renderer {
 		upstreams:       newMemo(buildUpstream),
 		proxyHosts:      newMemo(buildProxyHost),
 		proxies:         newMemo(buildProxy),
+		requests:        newMemo(buildRequestProxy),
 		proxyRoutes:     map[*mesh.Workload]*memoEntry[*Resource]{},
 		outsideRoutes:   newMemo(buildOutsideRoutes),
 		outsideListener: newMemo(buildOutsideListener),
@@ -207,6 +209,9 @@ func (r *Renderer) appendOutbound(out []*Resource, m *mesh.Mesh, p *Proxy, backe
 		port = DefaultOutboundPort
 	}
 	out = append(out, r.proxies.get(r, proxyInputs{place.SidecarAddress, port, source}), r.routesOf(w))
+	if place.RequestPort != 0 {
+		out = append(out, r.requests.get(r, proxyInputs{place.SidecarAddress, place.RequestPort, source}))
+	}
 
 	clusters := make(map[portKey]bool, len(w.Reaches))
 	for _, list := range [][]*mesh.ServicePort{w.Reaches, backends} {
@@ -289,7 +294,7 @@ func (r *Renderer) sweep() {
 	r.built = 0
 	r.live = r.access.sweep(g) + r.inboundHTTP.sweep(g) + r.inbound.sweep(g) + r.inner.sweep(g) + r.applications.sweep(g) +
 		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) +
-		r.proxyHosts.sweep(g) + r.proxies.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g)
+		r.proxyHosts.sweep(g) + r.proxies.sweep(g) + r.requests.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g)
 	for w, e := range r.proxyRoutes {
 		if e.used != g {
 			delete(r.proxyRoutes, w)

@@ -20,6 +20,9 @@ func bootstrap(dir, logAddress string) map[string]any {
 		}},
 		"dynamic_resources": map[string]any{"lds_config": source("listeners.json"), "cds_config": source("clusters.json")},
 		"static_resources":  map[string]any{"clusters": []any{logCluster(logAddress)}},
+		"layered_runtime": map[string]any{"layers": []any{map[string]any{
+			"name": "smi", "static_layer": map[string]any{"re2.max_program_size.error_level": 1<<32 - 1},
+		}}},
 	}
 }
 

@@ -12,28 +12,33 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/smi-project/smi/internal/tool"
 	"github.com/smi-project/smi/mesh"
 )
 
-// Binaries returns the Envoys to test with: those that $SMI_TEST_ENVOYS lists,
-// separated by colons, else $ENVOY, else the one on PATH.
-func Binaries(t testing.TB) []string {
+// Binaries returns the Envoys to test with, by release: the one of $ENVOY where
+// that is set, else every supported release that the tool cache has.
+func Binaries(t testing.TB) map[string]string {
 	t.Helper()
-	if list := os.Getenv("SMI_TEST_ENVOYS"); list != "" {
-		return strings.Split(list, ":")
+	found := map[string]string{}
+	if os.Getenv("ENVOY") == "" {
+		for _, release := range tool.EnvoyReleases() {
+			if path, err := tool.EnvoyVersion(release); err == nil {
+				found[release] = path
+			}
+		}
 	}
-	if one := os.Getenv("ENVOY"); one != "" {
-		return []string{one}
+	if len(found) > 0 {
+		return found
 	}
-	one, err := exec.LookPath("envoy")
+	path, err := tool.Envoy("")
 	if err != nil {
-		t.Fatal("no Envoy: set ENVOY to the path of one, or put it on PATH")
+		t.Fatal(err)
 	}
-	return []string{one}
+	return map[string]string{"envoy": path}
 }
 
 // Envoy is a running proxy.
@@ -70,7 +75,6 @@ func Start(t testing.TB, c Config) *Envoy {
 	cmd := exec.Command(c.Binary, "-c", filepath.Join(e.dir, "bootstrap.json"), "--use-dynamic-base-id", "--concurrency", "1",
 		"--drain-time-s", fmt.Sprint(max(c.DrainSeconds, 1)), "--log-level", "warning", "--admin-address-path", adminFile)
 	cmd.Stdout, cmd.Stderr = e.log, e.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,9 @@ type Body struct {
 }
 
 const (
-	typeListener = "type.googleapis.com/envoy.config.listener.v3.Listener"
-	typeCluster  = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+	typeListener  = "type.googleapis.com/envoy.config.listener.v3.Listener"
+	typeEndpoints = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	typeCluster   = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 )
 
 // write puts the resources into files of the folder: one with all listeners,
@@ -38,7 +39,11 @@ func write(dir string, bodies []Body) error {
 		case typeCluster:
 			clusters = append(clusters, tree)
 		default:
-			if err := replace(resourceFile(dir, b.Name), response(tree)); err != nil {
+			name := b.Name
+			if b.Type == typeEndpoints {
+				name = "endpoints|" + name
+			}
+			if err := replace(resourceFile(dir, name), response(tree)); err != nil {
 				return err
 			}
 		}
