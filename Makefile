@@ -29,8 +29,9 @@ demo: envoy build ## Run the bookstore on this machine, its traffic and its rule
 	@bin/smi demo
 
 .PHONY: build
-build: ## Build bin/smi
+build: ## Build bin/smi, and bin/smi-sample, which the demo runs
 	@$(BUILD) -o bin/smi ./cmd/smi
+	@$(BUILD) -o bin/smi-sample ./examples/sample
 
 .PHONY: cross
 cross: ## Build smi for the other systems that it runs on, into dist/
