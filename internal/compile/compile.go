@@ -277,7 +277,6 @@ func (w *walk) resolveAccounts() {
 			in = &accountInputs{name: p.account}
 			inputs[p.account] = in
 		}
-		in.pods = append(in.pods, p)
 		in.ports = append(in.ports, w.portsOf[p])
 	}
 	w.accountOf = make(map[mesh.Account]*account, len(inputs))

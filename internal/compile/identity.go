@@ -15,11 +15,15 @@ import (
 // account is a ServiceAccount that pods run as, with what is served there.
 type account struct {
 	name mesh.Account
-	pods []*pod
 	// ports are the pods' TCP ports that are served, by number.
 	ports map[uint16]mesh.Protocol
 	// servicePorts are the numbers under which Services offer them.
 	servicePorts map[uint16]uint16
+}
+
+// same is true where an account has more or fewer pods of the same kind.
+func (a *account) same(o *account) bool {
+	return a.name == o.name && maps.Equal(a.ports, o.ports) && maps.Equal(a.servicePorts, o.servicePorts)
 }
 
 // speaksHTTP tells whether any port of the account's pods may speak HTTP.
@@ -37,6 +41,12 @@ type binding struct {
 	// accounts are those of the trust domain, sorted.
 	accounts []mesh.Account
 	findings []mesh.Finding
+}
+
+// same is true where pods of the namespace came or went that the binding does
+// not mean.
+func (b *binding) same(o *binding) bool {
+	return slices.Equal(b.accounts, o.accounts) && slices.Equal(b.findings, o.findings)
 }
 
 type bindingInputs struct {

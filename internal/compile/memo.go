@@ -29,6 +29,13 @@ func (m *memo[K, I, O]) begin() {
 	m.visited = 0
 }
 
+// recognisable outputs can tell that a new one says the same as the last, which
+// is then kept. It pays where inputs change often and outputs seldom: what is
+// made of them need not be made anew.
+type recognisable[O any] interface {
+	same(O) bool
+}
+
 // get returns the key's output: the last one where the inputs are equal to
 // those it was made from, else what build makes of them.
 func (m *memo[K, I, O]) get(key K, in I, build func(I) O) O {
@@ -37,7 +44,11 @@ func (m *memo[K, I, O]) get(key K, in I, build func(I) O) O {
 		e = &entry[I, O]{in: in, out: build(in)}
 		m.entries[key] = e
 	} else if !e.in.equal(in) {
-		e.in, e.out = in, build(in)
+		e.in = in
+		out := build(in)
+		if last, ok := any(e.out).(recognisable[O]); !ok || !last.same(out) {
+			e.out = out
+		}
 	}
 	if e.walk != m.walk {
 		e.walk = m.walk

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/smi-project/smi/mesh"
@@ -13,6 +14,12 @@ type podPorts struct {
 	// servicePorts are the Service ports that lead to a pod port of another
 	// number: Service port -> pod port.
 	servicePorts map[uint16]uint16
+}
+
+// same is true for all but the rare change of a pod: readiness says nothing of
+// its ports.
+func (p *podPorts) same(o *podPorts) bool {
+	return maps.Equal(p.protocols, o.protocols) && maps.Equal(p.servicePorts, o.servicePorts)
 }
 
 type podPortsInputs struct {

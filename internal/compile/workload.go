@@ -39,16 +39,15 @@ func buildClass(in classInputs) *class {
 // accountInputs are what an account serves.
 type accountInputs struct {
 	name  mesh.Account
-	pods  []*pod
 	ports []*podPorts
 }
 
 func (i accountInputs) equal(o accountInputs) bool {
-	return i.name == o.name && slices.Equal(i.pods, o.pods) && slices.Equal(i.ports, o.ports)
+	return i.name == o.name && slices.Equal(i.ports, o.ports)
 }
 
 func buildAccount(in accountInputs) *account {
-	a := &account{name: in.name, pods: in.pods, ports: map[uint16]mesh.Protocol{}, servicePorts: map[uint16]uint16{}}
+	a := &account{name: in.name, ports: map[uint16]mesh.Protocol{}, servicePorts: map[uint16]uint16{}}
 	for _, p := range in.ports {
 		for port, protocol := range p.protocols {
 			if known, ok := a.ports[port]; !ok || known == mesh.TCP {
