@@ -176,12 +176,14 @@ func (s *Server) disconnect(st *stream) {
 func (s *Server) report(n *node) {
 	n.reporting.Lock()
 	defer n.reporting.Unlock()
+	// A view that replaces an equal one leaves the status as it was, and whoever
+	// waits for it must hear of that as well.
+	s.bell.ring()
 	now, _ := s.statusOf(n)
 	if now == n.reported {
 		return
 	}
 	n.reported = now
-	s.bell.ring()
 	if s.config.OnChange != nil {
 		s.config.OnChange(now)
 	}
