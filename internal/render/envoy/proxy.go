@@ -185,8 +185,6 @@ func buildForward(_ *parts, _ struct{}) *Resource {
 	c.ClusterDiscoveryType = &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{
 		Name: "envoy.clusters.dynamic_forward_proxy",
 		TypedConfig: typed(&dfpclusterv3.ClusterConfig{
-			// Without TLS there is no certificate whose name could be checked.
-			AllowInsecureClusterOptions:    true,
 			ClusterImplementationSpecifier: &dfpclusterv3.ClusterConfig_DnsCacheConfig{DnsCacheConfig: dnsCache},
 			// What is forwarded is plain HTTP, so no certificate can be checked.
 			AllowInsecureClusterOptions: true,
