@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+)
+
+const rootLong = `smi gives SMI resources their meaning and carries it out.
+
+The commands below read Kubernetes and SMI manifests from files or folders and
+need no cluster. They answer for the mesh that these manifests describe.
+
+Exit codes:
+  0  done, and the answer is yes
+  1  the answer is no: a request is denied, or a check found errors
+  2  the arguments make no sense, or the input cannot be read`
+
+const rootExample = `  # Is anything wrong with these manifests?
+  smi check -f manifests/
+
+  # May the bookbuyer buy books, and from which version?
+  smi explain --from bookbuyer/bookbuyer --to bookstore/bookstore:9080 --path /buy -f manifests/
+
+  # What do all of them together mean?
+  smi compile -f manifests/`
+
+func newRoot(app *App) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "smi",
+		Short:         "Service Mesh Interface: check, explain and run a mesh",
+		Long:          rootLong,
+		Example:       rootExample,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.CompletionOptions.HiddenDefaultCmd = false
+	app.meaning.register(root)
+	root.AddCommand(checkCommand(app), compileCommand(app), explainCommand(app), versionCommand(app))
+	return root
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		return UsageErrorf("there is no command %q; did you mean %q?", name, near[0])
+	}
+	return UsageErrorf("there is no command %q", name)
+}
+
+// noArgs refuses arguments that are no flags.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return UsageErrorf("the argument %q is not expected", args[0])
+	}
+	return nil
+}
