@@ -72,7 +72,7 @@ type TrafficTargetSpec struct {
 
 // IdentityBindingSubject names a workload's identity, or a set of identities.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.group) || self.group == '' || self.group == (self.kind == 'IdentityBinding' ? 'access.smi-spec.io' : 'core')",message="group must be absent, or access.smi-spec.io for an IdentityBinding, or core for a ServiceAccount"
+// +kubebuilder:validation:XValidation:rule="!has(self.group) || size(self.group) == 0 || self.group == (self.kind == 'IdentityBinding' ? 'access.smi-spec.io' : 'core')",message="group must be absent, or access.smi-spec.io for an IdentityBinding, or core for a ServiceAccount"
 type IdentityBindingSubject struct {
 	// kind is ServiceAccount for the identity of one Kubernetes ServiceAccount
 	// (ID-1), or IdentityBinding for the set that such an object names (ID-4).
