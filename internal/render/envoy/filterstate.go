@@ -32,7 +32,6 @@ func stateValue(key, format string, share valuev3.FilterStateValue_SharedWithUps
 		Key:                &valuev3.FilterStateValue_ObjectKey{ObjectKey: key},
 		FactoryKey:         factory,
 		Value:              &valuev3.FilterStateValue_FormatString{FormatString: text(format)},
-		ReadOnly:           true,
 		SharedWithUpstream: share,
 	}
 }

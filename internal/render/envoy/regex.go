@@ -2,7 +2,6 @@ package envoy
 
 import (
 	"regexp/syntax"
-	"slices"
 	"unicode"
 )
 
@@ -46,13 +45,14 @@ func anyCase(re *syntax.Regexp) *syntax.Regexp {
 				for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
 					ranges = append(ranges, f, f)
 				}
-				slices.Sort(ranges) // each stands there twice, so pairs stay pairs
 			}
 			chars[i] = lowerClass(ranges)
 		}
 		return &syntax.Regexp{Op: syntax.OpConcat, Sub: chars}
 	case syntax.OpCharClass:
 		return lowerClass(re.Rune)
+	case syntax.OpNoMatch:
+		return never
 	case syntax.OpAnyChar:
 		return lowerClass([]rune{0, unicode.MaxRune})
 	case syntax.OpAnyCharNotNL:
@@ -73,40 +73,41 @@ func anyCase(re *syntax.Regexp) *syntax.Regexp {
 }
 
 // lowerClass is the class of all c whose lower-case form lies in the ranges,
-// which are pairs of first and last, but the colon.
+// which are pairs of first and last, but the colon. It keeps to ASCII, as
+// authorities do: Envoy's expressions speak of bytes and know no rune above.
 func lowerClass(ranges []rune) *syntax.Regexp {
-	in := func(c rune) bool {
-		for i := 0; i < len(ranges); i += 2 {
-			if ranges[i] <= c && c <= ranges[i+1] {
-				return true
-			}
-		}
-		return false
-	}
 	var out []rune
-	add := func(first, last rune) {
-		if n := len(out); n > 0 && out[n-1] == first-1 {
-			out[n-1] = last
-			return
-		}
-		out = append(out, first, last)
-	}
 	for c := rune(0); c < 0x80; c++ {
 		lower := c
 		if 'A' <= c && c <= 'Z' {
 			lower = c + 'a' - 'A'
 		}
-		if c != ':' && in(lower) {
-			add(c, c)
+		if c == ':' || !inRanges(ranges, lower) {
+			continue
 		}
+		if n := len(out); n > 0 && out[n-1] == c-1 {
+			out[n-1] = c
+			continue
+		}
+		out = append(out, c, c)
 	}
-	for i := 0; i < len(ranges); i += 2 {
-		if ranges[i+1] >= 0x80 {
-			add(max(ranges[i], 0x80), ranges[i+1])
-		}
+	if len(out) == 0 {
+		return never
 	}
 	return &syntax.Regexp{Op: syntax.OpCharClass, Rune: out}
 }
+
+func inRanges(ranges []rune, c rune) bool {
+	for i := 0; i < len(ranges); i += 2 {
+		if ranges[i] <= c && c <= ranges[i+1] {
+			return true
+		}
+	}
+	return false
+}
+
+// never matches nothing, in words that Envoy knows.
+var never = &syntax.Regexp{Op: syntax.OpConcat, Sub: []*syntax.Regexp{{Op: syntax.OpWordBoundary}, {Op: syntax.OpNoWordBoundary}}}
 
 // hasEnd tells whether the expression asserts the end of the text anywhere.
 func hasEnd(re *syntax.Regexp) bool {

@@ -34,6 +34,9 @@ func TestHostExpression(t *testing.T) {
 		if !ok {
 			t.Fatalf("%q does not parse", tt.expr)
 		}
+		if strings.ContainsFunc(got, func(r rune) bool { return r >= 0x80 }) || strings.Contains(got, `\x{`) {
+			t.Errorf("%q became %q, which Envoy does not know", tt.expr, got)
+		}
 		if m := regexp.MustCompile(`^(?:` + got + `)$`).MatchString(tt.host); m != tt.want {
 			t.Errorf("%q on %q: got %v with %q", tt.expr, tt.host, m, got)
 		}
@@ -77,6 +80,9 @@ func FuzzHostExpression(f *testing.F) {
 		re, err := regexp.Compile(`^(?:` + rewritten + `)$`)
 		if err != nil {
 			t.Fatalf("%q became %q: %v", expr, rewritten, err)
+		}
+		if strings.ContainsFunc(rewritten, func(r rune) bool { return r >= 0x80 }) || strings.Contains(rewritten, `\x{`) {
+			t.Errorf("%q became %q, which Envoy does not know", expr, rewritten)
 		}
 		want := original.MatchString(strings.ToLower(host))
 		for _, authority := range []string{host, host + ":" + port, strings.ToUpper(host)} {
