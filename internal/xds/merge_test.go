@@ -74,3 +74,27 @@ func TestEndpointChurnDoesNotHoldUpRoutes(t *testing.T) {
 	p.expect("ClusterLoadAssignment +a@3").ack()
 	f.wait()
 }
+
+// A cluster that was changed and then left the view before its endpoints went
+// out again still gets them: routes lead to it until they have moved.
+func TestClusterOnItsWayOutKeepsItsEndpoints(t *testing.T) {
+	f := serve(t)
+	p := start(t, f)
+	common := []string{"Listener l@1", "TypedExtensionConfig access|l@1 weights@1"}
+	f.publish(view(append(common, "Cluster a@1", "ClusterLoadAssignment a@2", "RouteConfiguration r@1")...))
+	endpoints := p.expect("ClusterLoadAssignment +a@2")
+	f.publish(view(append(common, "Cluster a@2", "ClusterLoadAssignment a@2", "RouteConfiguration r@1")...))
+	a := p.expect("Cluster +a@2")
+	f.publish(view(append(common, "Cluster b@1", "ClusterLoadAssignment b@1", "RouteConfiguration r@2")...))
+	p.quiet()
+	endpoints.ack()
+	p.expect("ClusterLoadAssignment +a@2").ack()
+	a.ack()
+	p.expect("Cluster +b@1").ack()
+	p.subscribe("ClusterLoadAssignment", "b")
+	p.expect("ClusterLoadAssignment +b@1").ack()
+	p.expect("RouteConfiguration +r@2").ack()
+	p.expect("Cluster -a").ack()
+	p.expect("ClusterLoadAssignment -a").ack()
+	f.wait()
+}

@@ -201,3 +201,17 @@ func TestLongReason(t *testing.T) {
 		t.Errorf("the reason has %d bytes", len(got))
 	}
 }
+
+// Envoy may refuse a response before it applies anything of it, so what it was
+// to drop is told again.
+func TestNackRepeatsWithdrawals(t *testing.T) {
+	f := serve(t)
+	f.publish(view("Listener a@1 b@1"))
+	p := f.connect()
+	p.subscribe("Listener")
+	p.expect("Listener +a@1 +b@1").ack()
+	f.publish(view("Listener b@2"))
+	p.expect("Listener +b@2 -a").nack("b is broken")
+	p.expect("Listener -a").ack()
+	p.quiet()
+}

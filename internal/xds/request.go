@@ -62,7 +62,7 @@ func (s *session) request(req *discovery.DeltaDiscoveryRequest) (*nack, error) {
 		for name := range s.awaited {
 			sub.renew(name) // clusters went ahead of this request
 		}
-		s.awaitChangedEndpoints()
+		s.awaitChangedEndpoints(true)
 	}
 	return refused, nil
 }
@@ -117,7 +117,7 @@ func (s *session) acknowledge(k kind, req *discovery.DeltaDiscoveryRequest) *nac
 func (s *session) arrived(out *sent) {
 	held := s.subscriptions[endpoints].held
 	done := func(name string) {
-		if held[name].resource != nil {
+		if e := held[name]; e.resource != nil && !e.again {
 			delete(s.awaited, name)
 		}
 	}
@@ -126,6 +126,9 @@ func (s *session) arrived(out *sent) {
 	}
 	for _, name := range out.removed {
 		done(name)
+	}
+	if len(s.awaited) == 0 {
+		s.awaited = nil
 	}
 }
 
@@ -152,7 +155,7 @@ func (s *subscription) subscribe(name string) {
 		s.wildcard, s.owed = true, true
 		return
 	}
-	s.held[name] = entry{named: true}
+	s.held[name] = entry{resource: s.held[name].resource, named: true, again: true}
 	delete(s.refused, name)
 }
 
@@ -184,6 +187,7 @@ func (s *subscription) resume(versions map[string]string) {
 	}
 	for name, version := range versions {
 		if e, ok := s.held[name]; ok || s.wildcard {
+			// Not needed again, although it was asked for in the same request.
 			s.held[name] = entry{resource: &envoy.Resource{Name: name, Version: version}, named: e.named}
 		}
 	}

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 
@@ -81,20 +82,22 @@ func (s *session) adopt() {
 			sub.stale = true
 		}
 	}
-	for name, cluster := range s.awaited {
-		if !s.stillAwaited(name, cluster) {
-			delete(s.awaited, name)
-		}
-	}
-	// Endpoints that change while a push is under way do not hold it up: they
-	// change often, and would do so for ever.
-	if idle {
-		s.awaitChangedEndpoints()
-	}
+	s.awaitChangedEndpoints(idle)
 }
 
-// stillAwaited tells whether the view has a reason left to wait for endpoints.
-func (s *session) stillAwaited(name, cluster string) bool {
+// awaiting tells whether there are endpoints that phase 2 has to wait for.
+func (s *session) awaiting() bool {
+	for name, cluster := range s.awaited {
+		if s.matters(name, cluster) {
+			return true
+		}
+	}
+	return false
+}
+
+// matters tells whether awaited endpoints are part of the view. Those that are
+// not may be so again in the next one.
+func (s *session) matters(name, cluster string) bool {
 	if cluster == "" {
 		return find(s.view.lists[endpoints], name) != nil
 	}
@@ -106,14 +109,20 @@ func (s *session) stillAwaited(name, cluster string) bool {
 	return eds && now == name
 }
 
-func (s *session) awaitChangedEndpoints() {
+// awaitChangedEndpoints makes phase 2 wait for the endpoints that are to be
+// sent: all of them at the beginning of a push, and those that the proxy has not
+// had yet at any time. Other ones that change while a push is under way do not
+// hold it up: they change often, and would do so for ever.
+func (s *session) awaitChangedEndpoints(all bool) {
 	sub := s.subscriptions[endpoints]
 	if sub == nil {
 		return
 	}
 	sub.compare(s.view.lists[endpoints])
 	for _, r := range sub.updates {
-		s.await(r.Name, "")
+		if all || sub.empty(r.Name) {
+			s.await(r.Name, "")
+		}
 	}
 }
 
@@ -141,7 +150,7 @@ func (s *session) makeClusters() (*response, bool) {
 			return out, true
 		}
 	}
-	if s.overdue[waitClusters] || (s.clustersAcknowledged() && len(s.awaited) == 0) {
+	if s.overdue[waitClusters] || (s.clustersAcknowledged() && !s.awaiting()) {
 		return nil, true
 	}
 	s.waiting = waitClusters
@@ -247,6 +256,7 @@ func (s *session) send(k kind, which selection) *response {
 	out.nonce = strconv.FormatUint(s.nonces, 36)
 	if k == clusters {
 		s.warm(out.resources)
+		maps.DeleteFunc(s.awaited, func(_, cluster string) bool { return slices.Contains(out.removed, cluster) })
 	}
 	return &response{kind: k, version: s.view.version, nonce: out.nonce, resources: out.resources, removed: out.removed}
 }
@@ -281,13 +291,15 @@ func (s *session) expire(w wait) string {
 	if w == waitInterest {
 		return s.unasked()
 	}
-	names := make([]string, 0, len(s.awaited))
-	for name := range s.awaited {
-		names = append(names, name)
+	first := ""
+	for name, cluster := range s.awaited {
+		if s.matters(name, cluster) && (first == "" || name < first) {
+			first = name
+		}
 	}
 	clear(s.awaited)
-	if len(names) == 0 {
+	if first == "" {
 		return "the acknowledgement of clusters"
 	}
-	return endpoints.String() + " " + slices.Min(names)
+	return endpoints.String() + " " + first
 }

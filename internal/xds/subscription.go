@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -40,6 +41,8 @@ type entry struct {
 	resource *envoy.Resource
 	// named tells that the proxy asked for this very name.
 	named bool
+	// again tells that it needs the resource once more, even if unchanged.
+	again bool
 }
 
 // sent is a response in flight.
@@ -97,13 +100,18 @@ func (s *subscription) compare(want []*envoy.Resource) {
 func (s *subscription) compareRest(want []*envoy.Resource) {
 	for name, e := range s.held {
 		switch {
-		case e.resource == gone || find(want, name) != nil:
-		case e.resource == nil:
+		case find(want, name) != nil:
+		case e.again && e.resource != nil && e.resource.Body != nil:
+			// The proxy needs it until it is withdrawn: a cluster that is on its way
+			// out and was built anew must not lose its endpoints before its routes.
+			s.updates = append(s.updates, e.resource)
+		case e.again || e.resource == nil:
 			s.absent = append(s.absent, name)
-		default:
+		case e.resource != gone:
 			s.removals = append(s.removals, name)
 		}
 	}
+	slices.SortFunc(s.updates, func(a, b *envoy.Resource) int { return cmp.Compare(a.Name, b.Name) })
 	slices.Sort(s.removals)
 	slices.Sort(s.absent)
 }
@@ -111,10 +119,10 @@ func (s *subscription) compareRest(want []*envoy.Resource) {
 // lacks tells whether the proxy has to be sent a resource, given what it has of
 // that name.
 func (s *subscription) lacks(r *envoy.Resource, e entry) bool {
-	if e.resource == r {
+	if !e.again && e.resource == r {
 		return false
 	}
-	if e.resource != nil && e.resource.Version == r.Version {
+	if !e.again && e.resource != nil && e.resource.Version == r.Version {
 		e.resource = r // lets go of the equal one that an older view holds
 		s.held[r.Name] = e
 		return false
@@ -166,7 +174,9 @@ func (s *subscription) take(which selection) *sent {
 		out.previous = s.held[out.resources[0].Name].resource
 	}
 	for _, r := range out.resources {
-		s.held[r.Name] = entry{resource: r, named: s.held[r.Name].named}
+		e := s.held[r.Name]
+		s.stale = s.stale || e.again // it may have to be withdrawn after that
+		s.held[r.Name] = entry{resource: r, named: e.named}
 	}
 	for _, name := range out.removed {
 		s.forget(name)
@@ -207,39 +217,46 @@ func (s *subscription) accept(out *sent) {
 }
 
 // refuse takes note of a refusal. It returns the resource that is to blame, or
-// nil while that is not known: then the response is repeated in halves. A
-// refused withdrawal is not repeated.
-func (s *subscription) refuse(out *sent, reason string) *envoy.Resource {
+// nil while that is not known: then the response is repeated in halves. What the
+// response withdrew is repeated too, but not if that was all there was in it.
+func (s *subscription) refuse(out *sent, reason string) (culprit *envoy.Resource) {
 	s.stale = true
-	switch len(out.resources) {
-	case 0:
+	if len(out.resources) == 0 {
 		return nil
-	case 1:
-		r := out.resources[0]
-		if s.refused == nil {
-			s.refused = map[string]refusal{}
+	}
+	for _, name := range out.removed {
+		if e, ok := s.held[name]; !ok || e.resource == gone {
+			s.held[name] = entry{resource: unsure, named: e.named, again: true}
 		}
-		s.refused[r.Name] = refusal{version: r.Version, reason: reason}
-		s.revert(r, out.previous)
-		return r
 	}
-	s.limit = max(1, len(out.resources)/2)
-	for _, r := range out.resources {
-		s.revert(r, unsure)
+	if len(out.resources) > 1 {
+		s.limit = len(out.resources) / 2
+		for _, r := range out.resources {
+			s.revert(r, unsure)
+		}
+		return nil
 	}
-	return nil
+	culprit = out.resources[0]
+	if s.refused == nil {
+		s.refused = map[string]refusal{}
+	}
+	s.refused[culprit.Name] = refusal{version: culprit.Version, reason: reason}
+	s.revert(culprit, out.previous)
+	return culprit
 }
 
 // revert notes that the proxy did not take a resource, unless the name was asked
-// for anew or given up in the meantime.
+// for anew or given up in the meantime. Versions are compared, since an equal
+// resource of a newer view may have taken its place.
 func (s *subscription) revert(r, previous *envoy.Resource) {
 	e, ok := s.held[r.Name]
 	switch {
-	case !ok || e.resource != r:
+	case !ok || e.resource == nil || e.resource.Version != r.Version:
 	case previous == nil && !e.named:
 		delete(s.held, r.Name)
 	default:
-		s.held[r.Name] = entry{resource: previous, named: e.named}
+		e.resource = previous
+		s.held[r.Name] = e
 	}
 }
 
@@ -248,10 +265,17 @@ func (s *subscription) has(name string) bool {
 	return ok
 }
 
+// empty tells that the proxy has nothing of that name, or was told so.
+func (s *subscription) empty(name string) bool {
+	e := s.held[name]
+	return e.resource == nil || e.resource == gone
+}
+
 // renew has a name that the proxy asked for sent once more.
 func (s *subscription) renew(name string) {
-	if s.has(name) {
-		s.held[name] = entry{named: s.held[name].named}
+	if e, ok := s.held[name]; ok {
+		e.again = true
+		s.held[name] = e
 		s.stale = true
 	}
 }
