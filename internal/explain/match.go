@@ -27,16 +27,33 @@ func (e *Evaluator) matches(m *mesh.Match, v view) bool {
 	if m.Methods != nil && !slices.Contains(m.Methods, v.method) {
 		return false
 	}
-	if m.Path != "" && !e.expression(`\A(?:`+m.Path+`)`).MatchString(v.path) { // SP-2
+	if m.Path != "" && !e.expression(`\A(?:`+m.Path+`)`).MatchString(bytewise(v.path)) { // SP-2
 		return false
 	}
 	for _, h := range m.Headers {
 		value, present := v.header(h.Name)
-		if !present || !e.expression(`\A(?:`+h.Value+`)\z`).MatchString(value) { // SP-3
+		if !present || !e.expression(`\A(?:`+h.Value+`)\z`).MatchString(bytewise(value)) { // SP-3
 			return false
 		}
 	}
 	return true
+}
+
+// bytewise makes every byte a character of its own, as proxies match over bytes
+// and Go over UTF-8 (SP-1).
+func bytewise(s string) string {
+	ascii := true
+	for i := range len(s) {
+		ascii = ascii && s[i] < 0x80
+	}
+	if ascii {
+		return s
+	}
+	runes := make([]rune, len(s))
+	for i := range len(s) {
+		runes[i] = rune(s[i])
+	}
+	return string(runes)
 }
 
 // expression compiles an expression once.
