@@ -60,7 +60,7 @@ func TestNackFindsTheCulprit(t *testing.T) {
 	p := f.connect()
 	p.subscribe("RouteConfiguration", "a", "b", "c", "d", "none")
 	p.expect("RouteConfiguration +a@1 +b@1 +c@1 +d@1 -none").nack("c is broken")
-	p.expect("RouteConfiguration +a@1 +b@1").ack()
+	p.expect("RouteConfiguration +a@1 +b@1 -none").ack()
 	p.expect("RouteConfiguration +c@1 +d@1").nack("c is broken")
 	p.expect("RouteConfiguration +c@1").nack("c is broken")
 	p.expect("RouteConfiguration +d@1").ack()
