@@ -32,6 +32,9 @@ const explainExample = `  # May the bookbuyer buy books?
   # For a program
   smi explain --from shop/web --to shop/cart:80 -o json -f shop.yaml`
 
+// outside stands for a client without identity (ID-3).
+const outside = "outside"
+
 // explainFlags are the flags as they were written.
 type explainFlags struct {
 	paths   []string
@@ -57,11 +60,11 @@ func explainCommand(app *App) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.from, "from", "", "account of the client, NAMESPACE/SERVICEACCOUNT")
+	flags.StringVar(&f.from, "from", "", "account of the client, NAMESPACE/SERVICEACCOUNT; outside for a client that is not in the mesh")
 	flags.StringVar(&f.to, "to", "", "Service and port, NAMESPACE/SERVICE:PORT")
-	flags.StringVar(&f.method, "method", "GET", "method of the request")
+	flags.StringVarP(&f.method, "method", "X", "GET", "method of the request")
 	flags.StringVar(&f.path, "path", "/", "path of the request, with or without a query")
-	flags.StringArrayVar(&f.headers, "header", nil, "header of the request, NAME=VALUE; may be repeated")
+	flags.StringArrayVarP(&f.headers, "header", "H", nil, "header of the request, NAME=VALUE; may be repeated")
 	flags.BoolVar(&f.tcp, "tcp", false, "ask for a TCP connection whose bytes are not HTTP")
 	addPathFlag(cmd, &f.paths)
 	addFormatFlag(cmd, &f.format)
@@ -121,7 +124,7 @@ func (f explainFlags) question() (explain.Question, error) {
 	case f.to == "":
 		return q, UsageErrorf("--to is missing: where the request is sent, as NAMESPACE/SERVICE:PORT")
 	}
-	if q.From, ok = parseName(f.from); !ok {
+	if q.From, ok = parseName(f.from); !ok && f.from != outside {
 		return q, UsageErrorf("--from %q is not of the form NAMESPACE/SERVICEACCOUNT", f.from)
 	}
 	service, port, _ := strings.Cut(f.to, ":")
@@ -137,11 +140,16 @@ func (f explainFlags) question() (explain.Question, error) {
 		return q, UsageErrorf("--method is empty")
 	}
 	for _, h := range f.headers {
-		name, value, found := strings.Cut(h, "=")
-		if !found || name == "" {
+		// No header's name has either of them, so 'name: value' can be read too.
+		i := strings.IndexAny(h, "=:")
+		if i < 1 {
 			return q, UsageErrorf("--header %q is not of the form NAME=VALUE", h)
 		}
-		q.Headers = append(q.Headers, explain.Header{Name: name, Value: value})
+		value := h[i+1:]
+		if h[i] == ':' {
+			value = strings.TrimSpace(value)
+		}
+		q.Headers = append(q.Headers, explain.Header{Name: h[:i], Value: value})
 	}
 	return q, nil
 }

@@ -23,9 +23,9 @@ type explanation struct {
 
 func (e *explanation) print() error {
 	e.headline()
-	e.linef("  %s", sentence(e.answer.Reason))
+	e.linef("%s", sentence(e.answer.Reason))
 	e.destinations()
-	e.nearMisses()
+	e.wayOut()
 	e.rules()
 	e.findings()
 	_, err := e.app.Out.Write([]byte(e.text.String()))
@@ -74,84 +74,107 @@ func (e *explanation) headline() {
 	e.linef(": %s from %s to %s:%d", what, from, q.To.String(), q.Port)
 }
 
-// destinations tells where the request goes, backend by backend.
+// destinations tells where the request goes, and what becomes of it there.
 func (e *explanation) destinations() {
 	a := e.answer
 	if len(a.Destinations) == 0 && len(a.Split) == 0 {
 		return
 	}
-	if a.AppliedSplit == "" {
+	backends := []explain.Share{{Service: e.question.To.Name, Share: 1}}
+	if a.AppliedSplit != "" {
+		e.linef("\nWhere it goes, by TrafficSplit %s", a.AppliedSplit)
+		backends = merged(a.Split)
+	} else {
 		e.linef("\nWhere it goes")
-		e.backend(e.question.To.Name, 1)
-		return
 	}
-	e.linef("\nWhere it goes, by TrafficSplit %s", a.AppliedSplit)
-	shares := map[string]float64{}
-	var order []string
-	for _, s := range a.Split {
-		if _, seen := shares[s.Service]; !seen {
-			order = append(order, s.Service)
-		}
-		shares[s.Service] += s.Share
+	rows := table{{{text: "SHARE"}, {text: "SERVICE"}, {text: "ACCOUNT"}, {text: "PORT"}, {text: "PODS"}, {text: "VERDICT"}, {text: "RULE"}, {text: "BY"}}}
+	for _, b := range backends {
+		rows = append(rows, e.backend(b)...)
 	}
-	for _, service := range order {
-		e.backend(service, shares[service])
-	}
+	e.text.WriteString(rows.render(e.app, "  "))
 }
 
-func (e *explanation) backend(service string, share float64) {
-	e.linef("  %s to Service %s", percent(share), service)
+// merged adds up the shares of backends that a split names more than once.
+func merged(shares []explain.Share) []explain.Share {
+	var all []explain.Share
+	for _, s := range shares {
+		i := slices.IndexFunc(all, func(o explain.Share) bool { return o.Service == s.Service })
+		if i < 0 {
+			all = append(all, s)
+			continue
+		}
+		all[i].Share += s.Share
+	}
+	return all
+}
+
+// backend returns a row for each destination behind a Service, and one for what
+// reaches none of them.
+func (e *explanation) backend(b explain.Share) table {
+	var rows table
 	ready := false
 	for _, d := range e.answer.Destinations {
-		if d.Service == service {
-			e.destination(d)
-			ready = ready || len(d.Pods) > 0
+		if d.Service != b.Service || len(d.Pods) == 0 && b.Share > 0 && e.anyReady(b.Service) {
+			continue
 		}
+		rows = append(rows, destinationRow(d))
+		ready = ready || len(d.Pods) > 0
 	}
 	if !ready {
-		e.linef("    fails with 503: nothing is ready there (TS-5)")
+		failure := row{{text: percent(b.Share)}, {text: b.Service}, {text: "-"}, {text: "-"}, {text: "0"}, {text: "fails with 503", colour: yellow}, {text: "TS-5"}, {text: "nothing is ready"}}
+		return append(table{failure}, rows...)
 	}
+	return rows
 }
 
-func (e *explanation) destination(d explain.Destination) {
-	where := d.Namespace + "/" + d.ServiceAccount
+// anyReady tells whether any pod behind a Service could take the request. If
+// so, accounts without a ready pod are of no interest.
+func (e *explanation) anyReady(service string) bool {
+	return slices.ContainsFunc(e.answer.Destinations, func(d explain.Destination) bool { return d.Service == service && len(d.Pods) > 0 })
+}
+
+func destinationRow(d explain.Destination) row {
+	account := d.Namespace + "/" + d.ServiceAccount
 	if d.ServiceAccount == "" {
-		where = "addresses outside the mesh"
+		account = "outside the mesh"
 	}
-	verdict := e.app.paint(green, "allowed")
+	verdict := cell{text: "allowed", colour: green}
 	if !d.Allowed {
-		verdict = e.app.paint(red, "denied")
+		verdict = cell{text: "denied", colour: red}
 	}
-	because := ""
+	by := "-"
 	for i, g := range d.Grants {
-		join := " by "
-		if i > 0 {
-			join = " and "
+		switch {
+		case i == 0:
+			by = ""
+		default:
+			by += ", "
 		}
-		because += join + "TrafficTarget " + g.TrafficTarget
+		by += "TrafficTarget " + g.TrafficTarget
 		if g.Match != "" {
-			because += ", match " + g.Match
+			by += " (" + g.Match + ")"
 		}
 	}
-	fmt.Fprintf(&e.text, "    %s", verdict)
-	e.linef(" at %s, %s port %d%s (%s)", where, string(d.Protocol), d.Port, because, d.Rule)
-	if len(d.Pods) > 0 {
-		e.linef("      %s", known(percent(d.Share)+" of the traffic, ready: ", d.Pods))
+	return row{
+		{text: percent(d.Share)}, {text: d.Service}, {text: account}, {text: fmt.Sprintf("%d %s", d.Port, d.Protocol)},
+		{text: strconv.Itoa(len(d.Pods))}, verdict, {text: d.Rule}, {text: by},
 	}
 }
 
-// nearMisses shows, for a denied request, what its sender is granted where it
-// was denied, and what would be needed.
-func (e *explanation) nearMisses() {
+// wayOut shows, for a denied request, what its sender is granted where it was
+// denied, and what would be needed.
+func (e *explanation) wayOut() {
 	if e.answer.Allowed || e.question.From == (mesh.Account{}) {
 		return
 	}
 	source := mesh.PrincipalOf(e.mesh.TrustDomain, e.question.From)
+	seen := map[mesh.Account]bool{}
 	for _, d := range e.answer.Destinations {
-		if d.Allowed || d.Rule != "AC-1" {
+		account := mesh.Account{Namespace: d.Namespace, Name: d.ServiceAccount}
+		if d.Allowed || d.Rule != "AC-1" || seen[account] {
 			continue
 		}
-		account := mesh.Account{Namespace: d.Namespace, Name: d.ServiceAccount}
+		seen[account] = true
 		grants := 0
 		if policy := e.mesh.Policy(account); policy != nil {
 			for _, g := range policy.Grants {
@@ -162,7 +185,8 @@ func (e *explanation) nearMisses() {
 			}
 		}
 		if grants == 0 {
-			e.linef("\nNothing at %s is granted to %s. A TrafficTarget in namespace %s could, with", account.String(), e.question.From.String(), d.Namespace)
+			e.linef("\n%s is granted nothing at %s. What could grant it something is a", e.question.From.String(), account.String())
+			e.linef("TrafficTarget in namespace %s with rules that match the request, and", d.Namespace)
 			e.linef("  destination: {kind: ServiceAccount, name: %s}", d.ServiceAccount)
 			e.linef("  sources: [{kind: ServiceAccount, name: %s, namespace: %s}]", e.question.From.Name, e.question.From.Namespace)
 		}
@@ -172,23 +196,28 @@ func (e *explanation) nearMisses() {
 	}
 }
 
+// nearMiss shows what a TrafficTarget grants the sender instead.
 func (e *explanation) nearMiss(at mesh.Account, g *mesh.Grant) {
-	kind, ports := "requests", "every port that speaks HTTP"
+	kind, ports := "these requests", "on every port that speaks HTTP"
 	if g.Connections {
-		kind, ports = "connections", "every port"
+		kind, ports = "connections", "on every port"
 	}
 	if g.Ports != nil {
 		numbers := make([]string, len(g.Ports))
 		for i, p := range g.Ports {
 			numbers[i] = strconv.Itoa(int(p))
 		}
-		ports = known("port ", numbers)
+		ports = known("on port ", numbers)
 	}
-	e.linef("\nTrafficTarget %s grants other %s at %s, on %s", g.Target.String(), kind, at.String(), ports)
-	const most = 10
+	colon := ":"
+	if g.Connections {
+		colon = ""
+	}
+	e.linef("\nAt %s, TrafficTarget %s grants it %s %s%s", at.String(), g.Target.String(), kind, ports, colon)
+	const most = 10 // more would hide the rest of the answer
 	for i, m := range g.Matches {
 		if i == most {
-			e.linef("  and %s", count(len(g.Matches)-most, "more match"))
+			e.linef("  and %d more", len(g.Matches)-most)
 			break
 		}
 		e.linef("  %s", m.String())
@@ -201,7 +230,7 @@ func (e *explanation) rules() {
 	}
 	e.linef("\nRules")
 	for _, r := range e.answer.Rules {
-		e.linef("  %-5s  %s", r, ruleText(r))
+		e.linef("  %-5s %s", r, ruleText(r))
 	}
 }
 
