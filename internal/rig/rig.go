@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -190,7 +191,10 @@ const settleTime = 60 * time.Second
 func (r *Rig) Apply(objects ...store.Object) {
 	r.tb.Helper()
 	var all []store.Object
-	upstreams := map[envoy.ServicePort]uint16{}
+	r.mu.Lock()
+	// A port is never used for another Service: its listener may still drain.
+	upstreams := maps.Clone(r.upstreams)
+	r.mu.Unlock()
 	placed := map[string]bool{}
 	for _, o := range objects {
 		switch o := o.(type) {
@@ -204,7 +208,9 @@ func (r *Rig) Apply(objects ...store.Object) {
 		case *corev1.Service:
 			for _, port := range o.Spec.Ports {
 				key := envoy.ServicePort{Service: mesh.Name{Namespace: o.Namespace, Name: o.Name}, Port: uint16(port.Port)}
-				upstreams[key] = uint16(20000 + len(upstreams))
+				if upstreams[key] == 0 {
+					upstreams[key] = uint16(20000 + len(upstreams))
+				}
 			}
 		}
 		all = append(all, o)
