@@ -91,8 +91,9 @@ func buildMatch(r *report, field string, written *specs.HTTPMatch) *mesh.Match {
 		if err := checkExpression(written.PathRegex); err != nil {
 			r.errorf(place{"SP-1", field + ".pathRegex", "InvalidExpression"}, "the expression %s %v; the match grants nothing", quote(written.PathRegex), err)
 			ok = false
+		} else {
+			reportAnchoring(r, field, written.PathRegex)
 		}
-		reportAnchoring(r, field, written.PathRegex)
 		m.Path = written.PathRegex
 	}
 	m.Methods = buildMethods(r, field, written.Methods)
@@ -134,7 +135,12 @@ var literalPath = regexp.MustCompile(`^/[\w./~-]*[\w~-]$`)
 
 // reportAnchoring warns where an author probably meant one exact path (SP-2).
 func reportAnchoring(r *report, field, expr string) {
-	if literalPath.MatchString(expr) {
+	switch {
+	case !literalPath.MatchString(expr):
+	case len(expr) > maxQuoted:
+		r.warnf(place{"SP-2", field + ".pathRegex", "NotAnchored"},
+			"also matches longer paths, because expressions are anchored at the beginning only; for this path alone end it with $")
+	default:
 		r.warnf(place{"SP-2", field + ".pathRegex", "NotAnchored"},
 			"also matches %s/x and %sx, because expressions are anchored at the beginning only; for this path alone write %s", expr, expr, expr+"$")
 	}
@@ -207,11 +213,13 @@ func buildPortRoute(in portRouteInputs) *portRoute {
 // ruleField is the path of a rule of a TrafficTarget.
 func ruleField(i int) string { return fmt.Sprintf("spec.rules[%d]", i) }
 
+// maxQuoted is how much of what a user wrote stands in a message.
+const maxQuoted = 80
+
 // quote shortens what a user wrote to what fits a message.
 func quote(s string) string {
-	const most = 80
-	if len(s) > most {
-		return fmt.Sprintf("%q...", s[:most])
+	if len(s) > maxQuoted {
+		return fmt.Sprintf("%q...", s[:maxQuoted])
 	}
 	return fmt.Sprintf("%q", s)
 }
