@@ -117,9 +117,9 @@ func (c *checker) checkOwnForm(t reflect.Type, v *value, path string) {
 		c.wrong(inside, path, inside.scalar)
 		return
 	}
-	encoded, fits := encode(v)
-	if !fits {
-		c.wrong(v, path, "it is too large")
+	encoded, problem := encode(v)
+	if problem != "" {
+		c.wrong(v, path, problem)
 		return
 	}
 	if err := json.Unmarshal(encoded, reflect.New(t).Interface()); err != nil {

@@ -77,8 +77,8 @@ func (d *documents) typed(doc *document, v *value, t typeName) {
 		// meant to be one.
 		if v.get("metadata") != nil || v.get("spec") != nil {
 			doc.report(v.line, mesh.Finding{
-				Severity: mesh.Error, Reason: "NoType", Object: reference(v, t, kindReader{}),
-				Message: "it needs an apiVersion and a kind, both of them strings",
+				Severity: mesh.Error, Reason: "NoType",
+				Message: "the object is left out, because it needs an apiVersion and a kind, both of them strings",
 			})
 		}
 		return
@@ -124,9 +124,9 @@ func reference(v *value, t typeName, reader kindReader) mesh.ObjectRef {
 
 // read fills the entry and returns what is wrong.
 func (r kindReader) read(e *entry, v *value, t typeName) []issue {
-	encoded, fits := encode(v)
-	if !fits {
-		return []issue{refusal(e.line, "TooLarge", "", "written out it has more than %d bytes or more than %d levels", MaxObjectBytes, maxDepth)}
+	encoded, problem := encode(v)
+	if problem != "" {
+		return []issue{refusal(e.line, "TooLarge", "", "%s", problem)}
 	}
 	issues := r.checkNames(e, v)
 	blank := r.blank()

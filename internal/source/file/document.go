@@ -151,22 +151,21 @@ func (d *documents) parse(text []byte) *document {
 	return doc
 }
 
-var (
-	kindForm     = regexp.MustCompile(`"?\bkind"?[ \t]*:[ \t]*"?(\w+)`)
-	listKindForm = regexp.MustCompile(`(?m)^kind[ \t]*:[ \t]*"?\w*List\b|"kind"[ \t]*:[ \t]*"\w*List"`)
-)
+// kindForm begins with a literal, so that it is searched for quickly.
+var kindForm = regexp.MustCompile(`kind"?[ \t]*:[ \t]*"?(\w+)`)
 
 // sniff guesses what a large document holds without parsing it.
 func (d *documents) sniff(text []byte) (ofInterest, isList bool) {
-	if listKindForm.Match(text) {
-		return true, true
-	}
-	for _, found := range kindForm.FindAllSubmatch(text, -1) {
-		if d.readers.knowKind(string(found[1])) {
-			return true, false
+	for _, at := range kindForm.FindAllSubmatchIndex(text, -1) {
+		kind := string(text[at[2]:at[3]])
+		inJSON := at[0] > 0 && text[at[0]-1] == '"'
+		inYAML := at[0] == 0 || text[at[0]-1] == '\n'
+		if strings.HasSuffix(kind, "List") && (inJSON || inYAML) {
+			return true, true
 		}
+		ofInterest = ofInterest || d.readers.knowKind(kind)
 	}
-	return false, false
+	return ofInterest, false
 }
 
 func parse(text []byte) ([]*value, *syntaxError) {

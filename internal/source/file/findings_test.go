@@ -158,7 +158,7 @@ func TestFindings(t *testing.T) {
 		},
 		{
 			"no kind", "apiVersion: v1\nmetadata: {name: x}", gone,
-			`error  : stdin:1: it needs an apiVersion and a kind, both of them strings` + leftOut,
+			`error  : stdin:1: the object is left out, because it needs an apiVersion and a kind, both of them strings`,
 		},
 
 		// Documents that are no objects.

@@ -2,6 +2,7 @@ package file
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 )
 
@@ -107,31 +108,32 @@ func shorten(s string) string {
 // encoder writes a value as JSON, up to limits that a value with many aliases
 // would exceed by far.
 type encoder struct {
-	buf []byte
+	buf     []byte
+	problem string
 }
 
-// encode returns the JSON of a value, and false where it would be larger than
-// MaxObjectBytes or nested deeper than maxDepth. Invalid values become null.
-func encode(v *value) ([]byte, bool) {
+// encode returns the JSON of a value, or why it has none: it would be larger
+// than MaxObjectBytes or nested deeper than maxDepth. Invalid values are null.
+func encode(v *value) (encoded []byte, problem string) {
 	e := &encoder{}
-	if !e.value(v, 0) {
-		return nil, false
-	}
-	return e.buf, true
+	e.value(v, 0)
+	return e.buf, e.problem
 }
 
 func (e *encoder) value(v *value, depth int) bool {
-	if depth > maxDepth {
-		return false
-	}
 	switch v.form {
 	case boolean, number:
 		return e.raw(v.scalar)
 	case text:
 		return e.text(v.scalar)
-	case list:
-		return e.list(v, depth)
-	case object:
+	case list, object:
+		if depth == maxDepth {
+			e.problem = fmt.Sprintf("it is nested deeper than %d levels", maxDepth)
+			return false
+		}
+		if v.form == list {
+			return e.list(v, depth)
+		}
 		return e.object(v, depth)
 	default:
 		return e.raw("null")
@@ -168,13 +170,17 @@ func (e *encoder) object(v *value, depth int) bool {
 
 func (e *encoder) text(s string) bool {
 	if len(s) > MaxObjectBytes {
-		return false
+		return e.raw(s)
 	}
 	quoted, _ := json.Marshal(s) // a string always has a JSON form
 	return e.raw(string(quoted))
 }
 
 func (e *encoder) raw(s string) bool {
+	if len(e.buf)+len(s) > MaxObjectBytes {
+		e.problem = fmt.Sprintf("written out it has more than %d bytes", MaxObjectBytes)
+		return false
+	}
 	e.buf = append(e.buf, s...)
-	return len(e.buf) <= MaxObjectBytes
+	return true
 }
