@@ -38,6 +38,8 @@ type town struct {
 	// address gives the sidecar of an account.
 	address func(mesh.Account) string
 	weight  uint32
+	// tcpSplit shares connections to the database like requests to the ledger.
+	tcpSplit bool
 	// imposter makes endpoints of the ledger lead to the canary.
 	imposter bool
 }
@@ -80,9 +82,16 @@ func (w *town) mesh() *mesh.Mesh {
 		},
 		{Name: mesh.Name{Namespace: "bank", Name: "weights"}, Backends: []mesh.Backend{to("ledger", 100-w.weight), to("canary", w.weight)}},
 	}
+	db := w.servicePort("db", portTCP, portTCP, mesh.TCP, ledger)
+	if w.tcpSplit {
+		db.Splits = []*mesh.Split{{Name: mesh.Name{Namespace: "bank", Name: "db"}, Backends: []mesh.Backend{
+			{Service: db.Service, Port: portTCP, Weight: 100 - w.weight},
+			{Service: mesh.Name{Namespace: "bank", Name: "misc"}, Port: portUndeclared, Weight: w.weight},
+		}}}
+	}
 	for _, sp := range []*mesh.ServicePort{
 		canaryHTTP,
-		w.servicePort("db", portTCP, portTCP, mesh.TCP, ledger),
+		db,
 		w.servicePort("grpc", 80, portHTTP2, mesh.HTTP2, ledger),
 		root,
 		w.servicePort("misc", portUndeclared, portUndeclared, mesh.Undeclared, ledger),

@@ -26,15 +26,18 @@ type inboundInputs struct {
 // port, is closed at once.
 func buildInbound(p *parts, in inboundInputs) *Resource {
 	l := &listenerv3.Listener{
-		Name:            inboundName(in.port.Number),
-		Address:         socketAddress(in.address, in.port.Number),
-		ListenerFilters: p.tlsInspector,
-		FilterChains:    inboundChains(p, in),
-		AccessLog:       p.refusedLog,
-		TcpKeepalive:    keepalive.TcpKeepalive,
-		// The access log of a withdrawn chain says why it was closed; nothing else
-		// of the listener changes while it lives.
+		Name:             inboundName(in.port.Number),
+		Address:          socketAddress(in.address, in.port.Number),
+		ListenerFilters:  p.tlsInspector,
+		FilterChains:     inboundChains(p, in),
+		AccessLog:        p.refusedLog,
+		TcpKeepalive:     keepalive.TcpKeepalive,
 		TrafficDirection: corev3.TrafficDirection_INBOUND,
+	}
+	if in.port.Plaintext || !in.mode.Enforced() {
+		// A client that waits for the server to speak shows no TLS.
+		l.ListenerFiltersTimeout = seconds(sniffSeconds)
+		l.ContinueOnListenerFiltersTimeout = true
 	}
 	return newResource(l.Name, l)
 }

@@ -126,7 +126,7 @@ func serveGreeting(t *testing.T, address string, port int, greeted chan<- struct
 				defer func() { _ = c.Close() }()
 				in := bufio.NewReader(c)
 				if strings.HasSuffix(listener.Addr().String(), fmt.Sprint(portUndeclared)) {
-					if first, err := peekSoon(c, in); err == nil && strings.Contains(first, "HTTP/1.1") {
+					if first, err := peekSoon(c, in); err == nil && strings.Contains(first, "HTTP/") {
 						_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 						return
 					}

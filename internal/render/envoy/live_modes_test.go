@@ -1,0 +1,56 @@
+package envoy
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/smi-project/smi/mesh"
+)
+
+// AC-16 and AC-18: whom a port serves in each mode.
+func TestModes(t *testing.T) {
+	eachEnvoy(t, 100, func(t *testing.T, binary string, address func(mesh.Account) string) {
+		for _, tt := range []struct {
+			name            string
+			mode            mesh.Mode
+			plaintext       bool
+			stranger, plain bool
+		}{
+			{"permissive", mesh.Permissive, false, true, true},
+			{"audit", mesh.Audit, false, true, true},
+			{"plaintext port", mesh.Strict, true, false, true},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				w := &town{mode: tt.mode, plaintext: tt.plaintext, grants: webGrants(), address: address}
+				l := startLive(t, binary, w, Options{}, ledger)
+				// The canary has an identity and no grant.
+				want := map[bool]reply{true: {status: 200, app: "ledger"}, false: {status: 403}}
+				stranger := l.direct(t, canary, SourceName(principal(canary)))
+				wantReply(t, stranger, "GET", l.url(ledger, portHTTP, "/any"), want[tt.stranger])
+				wantReply(t, l.direct(t, web, SourceName(principal(web))), "GET", l.url(ledger, portHTTP, "/accounts"), reply{200, "ledger", "xfcc=[\"URI="})
+				for _, port := range []int{portTCP, portUndeclared} {
+					wantRead(t, l.dial(t, web, SourceName(principal(web)), port), "hello\n")
+					c := l.dial(t, canary, SourceName(principal(canary)), port)
+					if tt.stranger {
+						wantRead(t, c, "hello\n")
+					} else {
+						wantClosed(t, c)
+					}
+				}
+
+				plain := func(port, path string) string { return "http://" + address(ledger) + ":" + port + path }
+				wantReply(t, http.DefaultClient, "GET", plain("8080", "/any"), reply{200, "ledger", "xfcc=[]"}, "X-Forwarded-Client-Cert", "URI=spiffe://cluster.local/ns/shop/sa/web")
+				wantReply(t, http.DefaultClient, "GET", plain("7000", "/any"), reply{200, "", "ok"})
+				for _, port := range []string{"5432", "7000"} {
+					c, err := newPlain(address(ledger) + ":" + port)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer func() { _ = c.Close() }()
+					wantRead(t, c, "hello\n")
+				}
+				l.accepted(t)
+			})
+		}
+	})
+}
