@@ -70,7 +70,7 @@ func buildRouteGroup(in routeGroupInputs) *routeGroup {
 	for i := range written {
 		field := fmt.Sprintf("spec.matches[%d]", i)
 		if name := written[i].Name; g.names[name] {
-			r.warnf(place{"AC-6", field + ".name", "DuplicateName"}, "the name %q is used twice; a rule that names it allows both matches", name)
+			r.warnf(place{"AC-6", field + ".name", "DuplicateName"}, "the name %s is used twice; a rule that names it allows both matches", quote(name))
 		}
 		g.names[written[i].Name] = true
 		if m := buildMatch(r, field, &written[i]); m != nil {
@@ -156,9 +156,9 @@ func reportRedundant(r *report, matches []*mesh.Match) {
 		first, repeated := seen[key]
 		switch {
 		case repeated:
-			r.warnf(place{"SP-5", "spec.matches", "DuplicateMatch"}, "match %q repeats the conditions of match %q", m.Name, first.Name)
+			r.warnf(place{"SP-5", "spec.matches", "DuplicateMatch"}, "match %s repeats the conditions of match %s", quote(m.Name), quote(first.Name))
 		case everything != nil:
-			r.warnf(place{"SP-5", "spec.matches", "UnreachableMatch"}, "match %q adds nothing: match %q has no condition and matches every request", m.Name, everything.Name)
+			r.warnf(place{"SP-5", "spec.matches", "UnreachableMatch"}, "match %s adds nothing: match %s has no condition and matches every request", quote(m.Name), quote(everything.Name))
 		}
 		if !repeated {
 			seen[key] = m
