@@ -3,6 +3,8 @@ package docs
 import (
 	"bytes"
 	"context"
+	"flag"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -135,6 +137,9 @@ func TestNamedTestsExist(t *testing.T) {
 	}
 }
 
+// update writes what commands print into the pages instead of comparing.
+var update = flag.Bool("update", false, "write the output of commands into the pages")
+
 // offline are the commands whose output depends on the named files alone.
 var offline = []string{"check", "explain", "compile"}
 
@@ -144,20 +149,52 @@ func TestCommandsPrintWhatPagesShow(t *testing.T) {
 	pages := files(t, ".md")
 	t.Chdir(root)
 	for path, page := range pages {
-		for _, block := range console.FindAllStringSubmatch(page, -1) {
-			for _, session := range strings.Split("\n"+block[1], "\n$ ")[1:] {
-				command, want, _ := strings.Cut(session, "\n")
-				args := strings.Fields(command)
-				if filepath.Base(args[0]) != "smi" || len(args) < 2 || !slices.Contains(offline, args[1]) {
-					continue
-				}
-				var out bytes.Buffer
-				app := &cli.App{In: strings.NewReader(""), Out: &out, Err: &out, Getenv: func(string) string { return "" }}
-				cli.Run(context.Background(), app, args[1:])
-				if got := strings.TrimSpace(out.String()); got != strings.TrimSpace(want) {
-					t.Errorf("%s: %s prints\n%s\n\nand the page shows\n%s", path, command, got, want)
-				}
+		current := console.ReplaceAllStringFunc(page, func(block string) string {
+			shown := strings.TrimSuffix(strings.TrimPrefix(block, "```console\n"), "```\n")
+			return "```console\n" + replay(shown) + "```\n"
+		})
+		switch {
+		case current == page:
+		case *update:
+			if err := os.WriteFile(path, []byte(current), 0o644); err != nil {
+				t.Fatal(err)
 			}
+		default:
+			t.Errorf("%s shows an output that a command does not print any more (-update writes it anew): %s", path, firstDifference(page, current))
 		}
 	}
+}
+
+// replay returns a console block with what its commands print now.
+func replay(shown string) string {
+	var out strings.Builder
+	for _, session := range strings.Split("\n"+shown, "\n$ ")[1:] {
+		command, printed, _ := strings.Cut(session, "\n")
+		args := strings.Fields(command)
+		if filepath.Base(args[0]) == "smi" && len(args) > 1 && slices.Contains(offline, args[1]) {
+			printed = run(args[1:])
+		}
+		out.WriteString("$ " + command + "\n")
+		if printed = strings.Trim(printed, "\n"); printed != "" {
+			out.WriteString(printed + "\n")
+		}
+	}
+	return out.String()
+}
+
+func run(args []string) string {
+	var out bytes.Buffer
+	app := &cli.App{In: strings.NewReader(""), Out: &out, Err: &out, Getenv: func(string) string { return "" }}
+	cli.Run(context.Background(), app, args)
+	return out.String()
+}
+
+func firstDifference(was, is string) string {
+	before, now := strings.Split(was, "\n"), strings.Split(is, "\n")
+	for i := range min(len(before), len(now)) {
+		if before[i] != now[i] {
+			return fmt.Sprintf("line %d is %q, and is printed as %q", i+1, before[i], now[i])
+		}
+	}
+	return "one is longer than the other"
 }
