@@ -73,7 +73,7 @@ spec:
   - name: buy
     methods: [GET]
     pathRegex: /buy
-    headers: [{user-agent: .*Android.*}]
+    headers: [{user-agent: ".*<Android>.*"}]
 ---
 apiVersion: specs.smi-spec.io/v1alpha4
 kind: TCPRoute
@@ -107,7 +107,8 @@ func TestEveryKindIsRead(t *testing.T) {
 	expect(t, "sources", []access.IdentityBindingSubject{{Kind: "IdentityBinding", Name: "buyers", Group: access.GroupName}}, target.Spec.Sources)
 	expect(t, "type", access.SchemeGroupVersion.WithKind("TrafficTarget"), target.GroupVersionKind())
 	expect(t, "binding", "buyer", only[*access.IdentityBinding](t, r).Spec.Schemes.ServiceAccount)
-	expect(t, "headers", []specs.HTTPHeader{{Name: "user-agent", Value: ".*Android.*"}}, only[*specs.HTTPRouteGroup](t, r).Spec.Matches[0].Headers.Entries())
+	expect(t, "headers", []specs.HTTPHeader{{Name: "user-agent", Value: ".*<Android>.*"}}, only[*specs.HTTPRouteGroup](t, r).Spec.Matches[0].Headers.Entries())
+	expect(t, "headers as JSON", `[{"user-agent":".*<Android>.*"}]`, string(only[*specs.HTTPRouteGroup](t, r).Spec.Matches[0].Headers.Raw))
 	expect(t, "TCP ports", []int{5432}, only[*specs.TCPRoute](t, r).Spec.Matches.Ports)
 	expect(t, "UDP ports", []int{53}, only[*specs.UDPRoute](t, r).Spec.Matches.Ports)
 	expect(t, "backends", []split.TrafficSplitBackend{{Service: "store-v1", Weight: 90}, {Service: "store-v2", Weight: 10}}, only[*split.TrafficSplit](t, r).Spec.Backends)

@@ -1,9 +1,11 @@
 package file
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 )
 
 // form is what a value is.
@@ -90,10 +92,7 @@ func (v *value) describe() string {
 	}
 }
 
-func quote(s string) string {
-	quoted, _ := json.Marshal(shorten(s)) // a string always has a JSON form
-	return string(quoted)
-}
+func quote(s string) string { return strconv.Quote(shorten(s)) }
 
 // shorten keeps a message readable whatever the file contains.
 func shorten(s string) string {
@@ -108,7 +107,7 @@ func shorten(s string) string {
 // encoder writes a value as JSON, up to limits that a value with many aliases
 // would exceed by far.
 type encoder struct {
-	buf     []byte
+	buf     bytes.Buffer
 	problem string
 }
 
@@ -117,7 +116,7 @@ type encoder struct {
 func encode(v *value) (encoded []byte, problem string) {
 	e := &encoder{}
 	e.value(v, 0)
-	return e.buf, e.problem
+	return e.buf.Bytes(), e.problem
 }
 
 func (e *encoder) value(v *value, depth int) bool {
@@ -168,19 +167,30 @@ func (e *encoder) object(v *value, depth int) bool {
 	return ok && e.raw("}")
 }
 
+// text leaves <, > and & as they are, because headers keep their JSON (SP-6).
 func (e *encoder) text(s string) bool {
-	if len(s) > MaxObjectBytes {
-		return e.raw(s)
+	if !e.fits(len(s)) {
+		return false
 	}
-	quoted, _ := json.Marshal(s) // a string always has a JSON form
-	return e.raw(string(quoted))
+	quoted := json.NewEncoder(&e.buf)
+	quoted.SetEscapeHTML(false)
+	_ = quoted.Encode(s)            // a string always has a JSON form
+	e.buf.Truncate(e.buf.Len() - 1) // a line ends it
+	return e.fits(0)
 }
 
 func (e *encoder) raw(s string) bool {
-	if len(e.buf)+len(s) > MaxObjectBytes {
+	if !e.fits(len(s)) {
+		return false
+	}
+	e.buf.WriteString(s)
+	return true
+}
+
+func (e *encoder) fits(more int) bool {
+	if e.buf.Len()+more > MaxObjectBytes {
 		e.problem = fmt.Sprintf("written out it has more than %d bytes", MaxObjectBytes)
 		return false
 	}
-	e.buf = append(e.buf, s...)
 	return true
 }

@@ -43,7 +43,7 @@ func Watch(ctx context.Context, paths []string, opts Options, changed func(*Resu
 		return fmt.Errorf("watching files: %w", err)
 	}
 	defer func() { _ = notifier.Close() }() // nothing is lost with it
-	w := &watcher{paths: paths, reader: newReader(opts), notifier: notifier, changed: changed}
+	w := &watcher{paths: paths, reader: newReader(opts), notifier: notifier, changed: changed, folders: map[string]os.FileInfo{}}
 	if err := w.begin(); err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ type watcher struct {
 	changed  func(*Result)
 
 	// folders are those that are watched, and which folder each was, since
-	// another one may have taken its place.
+	// another one may take its place.
 	folders map[string]os.FileInfo
 	// awaited are paths outside of the folders that are read whose appearance or
 	// replacement changes what is read.
@@ -111,18 +111,17 @@ func (w *watcher) follow(ctx context.Context) error {
 // find lists the files and watches every folder before it is listed, so that
 // nothing that comes later goes unseen.
 func (w *watcher) find() found {
-	before := w.folders
-	w.deaf = nil
-	w.folders, w.awaited, w.inside = map[string]os.FileInfo{}, map[string]bool{}, map[string]bool{}
+	w.forget()
+	w.deaf, w.awaited, w.inside = nil, map[string]bool{}, map[string]bool{}
 	for _, path := range w.paths {
 		if path != Stdin {
-			w.watchAround(absolute(path), before)
+			w.watchAround(absolute(path))
 		}
 	}
 	f := find(w.paths, func(folder string) {
 		folder = absolute(folder)
 		w.inside[folder] = true
-		w.watch(folder, before)
+		w.watch(folder)
 	})
 	for _, file := range f.files {
 		// Who writes to the target of a link does not touch the folder of the link.
@@ -130,24 +129,31 @@ func (w *watcher) find() found {
 			continue
 		}
 		if target, err := filepath.EvalSymlinks(absolute(file)); err == nil {
-			w.watchAround(target, before)
-		}
-	}
-	for folder := range before {
-		if w.folders[folder] == nil {
-			_ = w.notifier.Remove(folder) // it may be gone with its folder
+			w.watchAround(target)
 		}
 	}
 	return f
 }
 
+// forget ends the watches of folders that are gone or that another folder has
+// replaced. It must come before new watches: a folder that was moved would
+// otherwise be watched under its old name, and not at all once that is forgotten.
+func (w *watcher) forget() {
+	for folder, old := range w.folders {
+		if info, err := os.Stat(folder); err != nil || !os.SameFile(old, info) {
+			_ = w.notifier.Remove(folder) // it may have ended with the folder
+			delete(w.folders, folder)
+		}
+	}
+}
+
 // watchAround watches the folder in which a path is or, where that does not
 // exist, the nearest one above it that does.
-func (w *watcher) watchAround(path string, before map[string]os.FileInfo) {
+func (w *watcher) watchAround(path string) {
 	for {
 		folder, below := nearestFolder(path)
 		w.awaited[path], w.awaited[below] = true, true
-		w.watch(folder, before)
+		w.watch(folder)
 		// Had another folder come before this one was watched, nobody would tell.
 		if now, _ := nearestFolder(path); now == folder {
 			return
@@ -168,13 +174,12 @@ func nearestFolder(path string) (folder, below string) {
 	return folder, below
 }
 
-func (w *watcher) watch(folder string, before map[string]os.FileInfo) {
+// watch watches a folder, again if it is watched already: the watch of a folder
+// of the same name may have ended since.
+func (w *watcher) watch(folder string) {
 	info, err := os.Stat(folder)
 	if err != nil {
 		return // gone again; whoever lists it says so
-	}
-	if old := before[folder]; old != nil && !os.SameFile(old, info) {
-		_ = w.notifier.Remove(folder) // it may have ended with the old folder
 	}
 	if err := w.notifier.Add(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		w.deaf = fmt.Errorf("%s: %w", folder, err)

@@ -151,6 +151,8 @@ func TestWatchFollowsNewFolders(t *testing.T) {
 	w.do(os.Rename(w.path("sub"), w.path("moved")))
 	w.write("moved/deeper/c.yaml", account("c"))
 	w.accounts("a", "b2", "c")
+	w.write("moved/deeper/c.yaml", account("c2"))
+	w.accounts("a", "b2", "c2")
 	w.do(os.RemoveAll(w.path("moved")))
 	w.accounts("a")
 	w.write("sub/deeper/b.yaml", account("b3"))
