@@ -2,9 +2,11 @@ package cli
 
 import (
 	"cmp"
-	"fmt"
+	"errors"
 	"io"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -53,10 +55,16 @@ func checkCommand(app *App) *cobra.Command {
 			} else {
 				err = app.printObject(format, result)
 			}
-			if err == nil && !result.OK {
-				err = ErrNo
+			switch {
+			case err != nil:
+				return err
+			case result.unreadable():
+				return errors.New("not everything could be read")
+			case !result.OK:
+				return ErrNo
+			default:
+				return nil
 			}
-			return err
 		},
 	}
 	addPathFlag(cmd, &paths)
@@ -84,11 +92,17 @@ type checkFinding struct {
 	Line int    `json:"line,omitempty"`
 }
 
+// kindFile is the kind of findings about a file as a whole.
+const kindFile = "File"
+
 func checked(in *input, strict bool) *checkResult {
 	owners := podOwners(in.files)
 	r := &checkResult{Objects: len(in.files.Objects) + len(in.files.Workloads) - len(owners), Findings: []checkFinding{}}
+	for _, f := range in.files.Findings {
+		r.add(placed(f))
+	}
 	seen := map[mesh.Finding]bool{}
-	for _, f := range slices.Concat(in.files.Findings, in.mesh.Findings) {
+	for _, f := range in.mesh.Findings {
 		// The pods of one workload are written once and wrong alike.
 		if owner, owned := owners[f.Object]; owned {
 			f.Object = owner
@@ -97,11 +111,8 @@ func checked(in *input, strict bool) *checkResult {
 			continue
 		}
 		seen[f] = true
-		found := checkFinding{Finding: f}
-		if at, known := in.files.Where(f.Object); known {
-			found.File, found.Line = at.File, at.Line
-		}
-		r.add(found)
+		at, _ := in.files.Where(f.Object)
+		r.add(checkFinding{Finding: f, File: at.File, Line: at.Line})
 	}
 	r.OK = r.Errors == 0 && (!strict || r.Warnings == 0)
 	slices.SortStableFunc(r.Findings, func(a, b checkFinding) int {
@@ -113,6 +124,25 @@ func checked(in *input, strict bool) *checkResult {
 	})
 	return r
 }
+
+// placePrefix is what messages about files begin with: the file and, where it
+// is known, the line.
+var placePrefix = regexp.MustCompile(`^(.+?)(?::([0-9]+))?: `)
+
+// placed takes the place off the message of a finding about a file.
+func placed(f mesh.Finding) checkFinding {
+	found := checkFinding{Finding: f}
+	parts := placePrefix.FindStringSubmatch(f.Message)
+	if parts == nil {
+		return found
+	}
+	found.Message = f.Message[len(parts[0]):]
+	found.File = parts[1]
+	found.Line, _ = strconv.Atoi(parts[2]) // none is 0, which means that
+	return found
+}
+
+func (f checkFinding) position() file.Position { return file.Position{File: f.File, Line: f.Line} }
 
 func (r *checkResult) add(f checkFinding) {
 	r.Findings = append(r.Findings, f)
@@ -126,6 +156,12 @@ func (r *checkResult) add(f checkFinding) {
 	}
 }
 
+// unreadable tells whether some file or folder could not be opened, so that
+// nobody knows what is wrong with it.
+func (r *checkResult) unreadable() bool {
+	return slices.ContainsFunc(r.Findings, func(f checkFinding) bool { return f.Object.Kind == kindFile && f.Reason == "Unreadable" })
+}
+
 // podOwners returns the workloads of the pods that were made of them.
 func podOwners(files *file.Result) map[mesh.ObjectRef]mesh.ObjectRef {
 	owners := map[mesh.ObjectRef]mesh.ObjectRef{}
@@ -135,76 +171,4 @@ func podOwners(files *file.Result) map[mesh.ObjectRef]mesh.ObjectRef {
 		}
 	}
 	return owners
-}
-
-// text groups the findings by object.
-func (r *checkResult) text(app *App) string {
-	var b strings.Builder
-	var last mesh.ObjectRef
-	for i, f := range r.Findings {
-		if i == 0 || f.Object != last {
-			if i > 0 {
-				b.WriteByte('\n')
-			}
-			b.WriteString(app.paint(bold, printable(f.title())) + "\n")
-			last = f.Object
-		}
-		fmt.Fprintf(&b, "  %s", app.severity(f.Severity))
-		if f.Rule != "" {
-			fmt.Fprintf(&b, " %s", f.Rule)
-		}
-		if f.Field != "" {
-			fmt.Fprintf(&b, " %s", printable(f.Field))
-		}
-		fmt.Fprintf(&b, ": %s\n", printable(f.Message))
-	}
-	if len(r.Findings) > 0 {
-		b.WriteByte('\n')
-	}
-	fmt.Fprintf(&b, "%s: %s\n", count(r.Objects, "object"), r.summary())
-	return b.String()
-}
-
-// title names an object and where it was written.
-func (f checkFinding) title() string {
-	if f.Object == (mesh.ObjectRef{}) {
-		return "Input"
-	}
-	if f.File == "" {
-		return f.Object.String()
-	}
-	return fmt.Sprintf("%s (%s)", f.Object, file.Position{File: f.File, Line: f.Line})
-}
-
-func (r *checkResult) summary() string {
-	if len(r.Findings) == 0 {
-		return "nothing is wrong"
-	}
-	var parts []string
-	for _, c := range []struct {
-		n    int
-		noun string
-	}{{r.Errors, "error"}, {r.Warnings, "warning"}, {r.Infos, "remark"}} {
-		if c.n > 0 {
-			parts = append(parts, count(c.n, c.noun))
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// severityRank orders severities from good to bad.
-func severityRank(s mesh.Severity) int {
-	return slices.Index([]mesh.Severity{mesh.Info, mesh.Warning, mesh.Error}, s)
-}
-
-// severity writes a severity in its colour.
-func (a *App) severity(s mesh.Severity) string {
-	switch s {
-	case mesh.Error:
-		return a.paint(red, string(s))
-	case mesh.Warning:
-		return a.paint(yellow, string(s))
-	default:
-		return string(s)
-	}
 }

@@ -59,7 +59,7 @@ func (a *App) requireWhole(in *input) error {
 	for _, f := range left {
 		a.complain(f)
 	}
-	return fmt.Errorf("%s in the input; without an answer for all of it there is none", count(len(left), "error"))
+	return fmt.Errorf("the input has %s, and without what is left out the answer could be wrong", count(len(left), "error"))
 }
 
 // complain prints a finding where errors go.
