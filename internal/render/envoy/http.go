@@ -79,16 +79,18 @@ func (o Options) httpManager(c httpConfig) *hcmv3.HttpConnectionManager {
 	return m
 }
 
-const refusedUpgrade = "smi: CONNECT and upgrades other than websocket are refused\n"
+const refusedUpgrade = "smi: upgrades other than websocket are refused\n"
 
 // localReplies gives what the proxy refuses a short plain body (AC-12). 403 is
 // also Envoy's answer to an upgrade that it does not take.
 func localReplies(forbidden string) *hcmv3.LocalReplyConfig {
 	mappers := []*hcmv3.ResponseMapper{
-		{Filter: allOf(statusIs403(), isUpgrade(), notDenied()), BodyFormatOverride: text(refusedUpgrade)},
+		{Filter: allOf(statusIs403(), upgrade(websocket)), BodyFormatOverride: text(forbidden)},
+		{Filter: allOf(statusIs403(), upgrade(anything)), BodyFormatOverride: text(refusedUpgrade)},
+		{Filter: statusIs403(), BodyFormatOverride: text(forbidden)},
 	}
-	if forbidden != "" {
-		mappers = append(mappers, &hcmv3.ResponseMapper{Filter: statusIs403(), BodyFormatOverride: text(forbidden)})
+	if forbidden == "" {
+		mappers = mappers[1:2]
 	}
 	return &hcmv3.LocalReplyConfig{Mappers: mappers}
 }
@@ -103,44 +105,29 @@ func statusIs403() *accesslogv3.AccessLogFilter {
 	}}}
 }
 
-// isUpgrade recognises CONNECT and anything with an Upgrade header.
-func isUpgrade() *accesslogv3.AccessLogFilter {
-	header := func(m *routev3.HeaderMatcher) *accesslogv3.AccessLogFilter {
-		return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{Header: m}}}
-	}
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_OrFilter{OrFilter: &accesslogv3.OrFilter{
-		Filters: []*accesslogv3.AccessLogFilter{
-			header(&routev3.HeaderMatcher{Name: "upgrade", HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}}),
-			header(exactHeader(":method", "CONNECT")),
-		},
+var (
+	websocket = &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: "websocket"}, IgnoreCase: true}
+	anything  = regexMatcher(".+")
+)
+
+// upgrade selects requests with an Upgrade header like that.
+func upgrade(value *matcherv3.StringMatcher) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{
+		Header: &routev3.HeaderMatcher{Name: "upgrade", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: value}},
 	}}}
 }
-
-// notDenied is true for what the access rules have not denied.
-func notDenied() *accesslogv3.AccessLogFilter {
-	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_MetadataFilter{MetadataFilter: &accesslogv3.MetadataFilter{
-		Matcher: &matcherv3.MetadataMatcher{
-			Filter: rbacMetadata,
-			Path: []*matcherv3.MetadataMatcher_PathSegment{{
-				Segment: &matcherv3.MetadataMatcher_PathSegment_Key{Key: "enforced_effective_policy_id"},
-			}},
-			Value:  &matcherv3.ValueMatcher{MatchPattern: &matcherv3.ValueMatcher_StringMatch{StringMatch: exactMatcher(Denied)}},
-			Invert: true,
-		},
-		MatchIfKeyNotFound: yes(),
-	}}}
-}
-
-func httpName(port uint16) string { return name("http", port) }
 
 // buildInboundHTTP is the connection manager of a port, the same for every
-// class of pods: what differs between them are the rules that it asks for.
-func buildInboundHTTP(p *parts, port uint16) *Resource {
+// class of pods: what differs between them are the rules that it asks for. It
+// stands in every chain of the port, since a connection manager that travels by
+// ECDS itself must not refer to rules that do: Envoy 1.40 crashes when such a
+// one is updated (tried).
+func buildInboundHTTP(p *parts, port uint16) *listenerv3.Filter {
 	access := &hcmv3.HttpFilter{
 		Name:       accessName(port),
 		ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: discovered(&rbacv3.RBAC{})},
 	}
-	return extensionResource(httpName(port), p.httpManager(httpConfig{
+	return httpManagerFilter(p.httpManager(httpConfig{
 		stats:     "inbound",
 		routes:    inboundRoutes(port),
 		filters:   []*hcmv3.HttpFilter{pathState, access},
@@ -162,15 +149,6 @@ func inboundRoutes(port uint16) *routev3.RouteConfiguration {
 			Name: "application", Domains: []string{"*"},
 			Routes: []*routev3.Route{{Match: everything(), Action: toCluster(inboundName(port))}},
 		}},
-	}
-}
-
-// discoveredHTTP is the network filter that takes its connection manager from
-// the resource of that name.
-func discoveredHTTP(resource string) *listenerv3.Filter {
-	return &listenerv3.Filter{
-		Name:       resource,
-		ConfigType: &listenerv3.Filter_ConfigDiscovery{ConfigDiscovery: discovered(&hcmv3.HttpConnectionManager{})},
 	}
 }
 

@@ -19,6 +19,8 @@ type inboundInputs struct {
 	mode    mesh.Mode
 	policy  *mesh.Policy
 	epochs  *accountEpochs
+	// http is the port's connection manager; nil for a port that speaks TCP.
+	http *listenerv3.Filter
 }
 
 // buildInbound is the listener of one port of a pod in the standalone runtime.
@@ -46,7 +48,7 @@ func buildInbound(p *parts, in inboundInputs) *Resource {
 // stand in. Ports that are judged have one per source, so that Envoy can drain
 // one source's connections alone: it keeps every chain that did not change.
 func inboundChains(p *parts, in inboundInputs) []*listenerv3.FilterChain {
-	secured := p.chainParts(in.port)
+	secured := p.chainParts(in)
 	number := strconv.Itoa(int(in.port.Number))
 	chain := func(suffix string, serverNames ...string) *listenerv3.FilterChain {
 		return &listenerv3.FilterChain{
@@ -67,7 +69,7 @@ func inboundChains(p *parts, in inboundInputs) []*listenerv3.FilterChain {
 	}
 	// Only meshed clients use server names of our domain; the TLS of others is
 	// the application's.
-	return append(chains, chain("others", "*."+sourceDomain), &listenerv3.FilterChain{Name: number + "|plaintext", Filters: p.plainFilters(in.port)})
+	return append(chains, chain("others", "*."+sourceDomain), &listenerv3.FilterChain{Name: number + "|plaintext", Filters: p.plainFilters(in)})
 }
 
 // sourceChain is a part of a port's sources that is drained on its own.
@@ -104,19 +106,19 @@ type chainParts struct {
 	filters []*listenerv3.Filter
 }
 
-func (p *parts) chainParts(port mesh.InboundPort) chainParts {
-	if port.Protocol.SpeaksHTTP() {
-		return chainParts{p.serverHTTP, []*listenerv3.Filter{p.peer, discoveredHTTP(httpName(port.Number))}}
+func (p *parts) chainParts(in inboundInputs) chainParts {
+	if in.port.Protocol.SpeaksHTTP() {
+		return chainParts{p.serverHTTP, []*listenerv3.Filter{p.peer, in.http}}
 	}
-	return chainParts{p.serverTCP, []*listenerv3.Filter{p.sharedPeer, handOver(port.Number)}}
+	return chainParts{p.serverTCP, []*listenerv3.Filter{p.sharedPeer, handOver(in.port.Number)}}
 }
 
 // plainFilters serve peers without identity.
-func (p *parts) plainFilters(port mesh.InboundPort) []*listenerv3.Filter {
-	if port.Protocol.SpeaksHTTP() {
-		return []*listenerv3.Filter{p.noPeer, discoveredHTTP(httpName(port.Number))}
+func (p *parts) plainFilters(in inboundInputs) []*listenerv3.Filter {
+	if in.port.Protocol.SpeaksHTTP() {
+		return []*listenerv3.Filter{p.noPeer, in.http}
 	}
-	return []*listenerv3.Filter{p.noPeer, handOverPlain(port.Number)}
+	return []*listenerv3.Filter{p.noPeer, handOverPlain(in.port.Number)}
 }
 
 // onlyRefused selects connections that no filter chain took.

@@ -25,6 +25,8 @@ type innerInputs struct {
 	policy *mesh.Policy
 	port   mesh.InboundPort
 	mode   mesh.Mode
+	// http is the port's connection manager; nil for a port that speaks TCP.
+	http *listenerv3.Filter
 }
 
 // buildInner is where connections to a port that speaks TCP, or does not say,
@@ -55,7 +57,7 @@ func buildInner(p *parts, in innerInputs) *Resource {
 	if in.port.Protocol == mesh.Undeclared {
 		sniff(l)
 		l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{
-			Name: chainHTTP, Filters: []*listenerv3.Filter{discoveredHTTP(httpName(number))},
+			Name: chainHTTP, Filters: []*listenerv3.Filter{in.http},
 		})
 	}
 	l.FilterChainMatcher = innerMatcher(in)

@@ -3,6 +3,7 @@ package envoy
 import (
 	"slices"
 
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 
 	"github.com/smi-project/smi/mesh"
@@ -14,7 +15,7 @@ type Renderer struct {
 	parts *parts
 
 	access       *memo[accessInputs, *Resource]
-	inboundHTTP  *memo[uint16, *Resource]
+	inboundHTTP  *memo[uint16, *listenerv3.Filter]
 	inbound      *memo[inboundInputs, *Resource]
 	inner        *memo[innerInputs, *Resource]
 	applications *memo[applicationInputs, *Resource]
@@ -188,15 +189,17 @@ func (r *Renderer) render(m *mesh.Mesh, p *Proxy, n *node) []*Resource {
 
 func (r *Renderer) appendInbound(out []*Resource, p *Proxy, port mesh.InboundPort, epochs *accountEpochs) []*Resource {
 	w := p.Workload
+	var http *listenerv3.Filter
+	if port.Protocol != mesh.TCP {
+		http = r.inboundHTTP.get(r, port.Number)
+		out = append(out, r.access.get(r, accessInputs{w.Policy, port, w.Mode}))
+	}
 	out = append(out,
 		r.applications.get(r, applicationInputs{p.Placement.AppAddress, port.Number, port.Protocol}),
-		r.inbound.get(r, inboundInputs{p.Placement.SidecarAddress, w.Account, port, w.Mode, w.Policy, epochs}),
+		r.inbound.get(r, inboundInputs{p.Placement.SidecarAddress, w.Account, port, w.Mode, w.Policy, epochs, http}),
 	)
 	if port.Protocol == mesh.TCP || port.Protocol == mesh.Undeclared {
-		out = append(out, r.internal.get(r, innerName(port.Number)), r.inner.get(r, innerInputs{w.Policy, port, w.Mode}))
-	}
-	if port.Protocol != mesh.TCP {
-		out = append(out, r.inboundHTTP.get(r, port.Number), r.access.get(r, accessInputs{w.Policy, port, w.Mode}))
+		out = append(out, r.internal.get(r, innerName(port.Number)), r.inner.get(r, innerInputs{w.Policy, port, w.Mode, http}))
 	}
 	return out
 }
