@@ -38,6 +38,8 @@ type town struct {
 	// address gives the sidecar of an account.
 	address func(mesh.Account) string
 	weight  uint32
+	// logs is where the access log goes, if anywhere.
+	logs string
 	// tcpSplit shares connections to the database like requests to the ledger.
 	tcpSplit bool
 	// imposter makes endpoints of the ledger lead to the canary.

@@ -46,7 +46,7 @@ func startLive(t *testing.T, binary string, w *town, o Options, accounts ...mesh
 	rendered := l.renderer.Render(m, w.proxies(m), l.epochs)
 	for _, a := range accounts {
 		l.envoys[a.String()] = envoytest.Start(t, envoytest.Config{
-			Binary: binary, CA: l.ca, Principal: principal(a), Resources: bodies(t, rendered[a.String()]), DrainSeconds: 2,
+			Binary: binary, CA: l.ca, Principal: principal(a), Resources: bodies(t, rendered[a.String()]), DrainSeconds: 2, LogAddress: w.logs,
 		})
 	}
 	return l
@@ -80,6 +80,12 @@ func serveHTTP(t *testing.T, address string, port int, name string, http2Only bo
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("app", name)
+		if r.Header.Get("Upgrade") != "" {
+			w.Header().Set("Connection", "Upgrade")
+			w.Header().Set("Upgrade", r.Header.Get("Upgrade"))
+			w.WriteHeader(http.StatusSwitchingProtocols)
+			return
+		}
 		if strings.HasPrefix(r.URL.Path, "/stream") {
 			for r.Context().Err() == nil {
 				if _, err := fmt.Fprintln(w, "more"); err != nil {
