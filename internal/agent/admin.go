@@ -58,6 +58,33 @@ func (a *Admin) Stat(ctx context.Context, name string) (uint64, error) {
 	return strconv.ParseUint(value, 10, 64)
 }
 
+// inFlight counts what a stop would cut off: requests that are being answered,
+// and connections that are not HTTP. Idle connections of HTTP clients do not
+// count; a client opens another one when it needs it.
+func (a *Admin) inFlight(ctx context.Context) (int64, error) {
+	body, err := a.Get(ctx, "/stats?filter=downstream_(cx|rq)_active$")
+	if err != nil {
+		return 0, err
+	}
+	var requests, connections int64
+	for line := range strings.Lines(string(body)) {
+		name, text, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		value, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || strings.Contains(name, ".worker_") || strings.Contains(name, ".admin.") {
+			continue
+		}
+		switch {
+		case strings.HasSuffix(name, ".downstream_rq_active"):
+			requests += value
+		case strings.HasPrefix(name, "http."):
+			connections -= value
+		default:
+			connections += value
+		}
+	}
+	return requests + max(0, connections), nil
+}
+
 func (a *Admin) do(ctx context.Context, method, path string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://envoy"+path, nil)
 	if err != nil {

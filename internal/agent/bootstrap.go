@@ -212,6 +212,10 @@ func stats() *metricsv3.StatsConfig {
 	} {
 		keep = append(keep, &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix}})
 	}
+	// A stop waits for these to be zero.
+	for _, suffix := range []string{".downstream_cx_active", ".downstream_rq_active"} {
+		keep = append(keep, &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Suffix{Suffix: suffix}})
+	}
 	return &metricsv3.StatsConfig{
 		UseAllDefaultTags: wrapperspb.Bool(false),
 		StatsMatcher: &metricsv3.StatsMatcher{StatsMatcher: &metricsv3.StatsMatcher_InclusionList{

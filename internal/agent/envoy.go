@@ -83,8 +83,8 @@ func (e *Envoy) logger() *slog.Logger {
 	return e.Logger
 }
 
-// drain asks Envoy to tell its clients to go elsewhere, and waits until they
-// have or the time is up.
+// drain asks Envoy to tell its clients to go elsewhere, and waits until nothing
+// is in flight or the time is up.
 func (e *Envoy) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, e.DrainTime)
 	defer cancel()
@@ -93,15 +93,16 @@ func (e *Envoy) drain(ctx context.Context) {
 		e.logger().Warn("Envoy does not drain", "error", err)
 		return
 	}
-	ticker := time.NewTicker(100 * time.Millisecond)
+	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		open, err := admin.Stat(ctx, "server.total_connections")
-		if err != nil || open == 0 {
+		busy, err := admin.inFlight(ctx)
+		if err != nil || busy <= 0 {
 			return
 		}
 		select {
 		case <-ctx.Done():
+			e.logger().Warn("Envoy ends with something in flight", "waited", e.DrainTime, "in_flight", busy)
 			return
 		case <-ticker.C:
 		}

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,23 +59,31 @@ func TestKeeperBacksOffAndKeepsWhatItHas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca := newTestCA(t)
 		source := ca.Source(bank)
-		var broken atomic.Bool
+		var mu sync.Mutex
+		broken := true
 		var attempts []time.Time
+		setBroken := func(b bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			broken = b
+		}
 		var log bytes.Buffer
 		k := NewKeeper(SourceFunc(func(ctx context.Context, csr []byte) ([]byte, []byte, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			attempts = append(attempts, time.Now())
-			if broken.Load() {
+			if broken {
 				return nil, nil, errors.New("no route to the CA")
 			}
 			return source.Certificate(ctx, csr)
 		}), slog.New(slog.NewTextHandler(&log, nil)))
-		broken.Store(true)
 		runKeeper(t, k)
 
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 		defer cancel()
 		_, err := k.Wait(ctx)
 		wantError(t, err, "no certificate", "no route to the CA")
+		mu.Lock()
 		for i := 1; i < len(attempts); i++ {
 			if pause := attempts[i].Sub(attempts[i-1]); pause < firstRetry*8/10 || pause > lastRetry {
 				t.Errorf("pause %d is %s", i, pause)
@@ -84,18 +92,19 @@ func TestKeeperBacksOffAndKeepsWhatItHas(t *testing.T) {
 		if n := len(attempts); n < 20 || n > 40 {
 			t.Errorf("%d attempts in ten minutes; want a back-off up to %s", n, lastRetry)
 		}
+		broken = false
+		mu.Unlock()
 
-		broken.Store(false)
 		svid, err := k.Wait(context.Background())
 		if err != nil {
 			t.Fatal(err)
 		}
-		broken.Store(true)
+		setBroken(true)
 		<-time.After(20 * time.Hour) // In the bubble's time: past the renewal, before the end.
 		if k.Current() != svid {
 			t.Error("a failed renewal lost the certificate")
 		}
-		broken.Store(false)
+		setBroken(false)
 		<-k.Changed()
 		if k.Current() == svid {
 			t.Error("nothing new after the CA came back")
