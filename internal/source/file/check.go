@@ -193,11 +193,11 @@ func (c *checker) unknown(f field, parent string, known []string) {
 func join(path, name string) string {
 	switch {
 	case path == "":
-		return shorten(name)
-	case strings.ContainsAny(name, ".[]/\""):
+		return plain(name)
+	case strings.ContainsAny(name, ".[]/") || plain(name) != name:
 		return path + "[" + quote(name) + "]"
 	default:
-		return path + "." + shorten(name)
+		return path + "." + name
 	}
 }
 

@@ -88,6 +88,9 @@ func (d *documents) typed(doc *document, v *value, t typeName) {
 		if f, ours := d.readers.whyNot(t); ours {
 			f.Object = reference(v, t, reader)
 			doc.report(lineOf(v, "apiVersion"), f)
+			if f.Severity == mesh.Error && f.Object.Name != "" {
+				doc.entries = append(doc.entries, &entry{ref: f.Object, line: v.line})
+			}
 		}
 		return
 	}
@@ -112,7 +115,7 @@ func lineOf(v *value, name string) int {
 // reference names an object that may be wrong in every respect.
 func reference(v *value, t typeName, reader kindReader) mesh.ObjectRef {
 	meta := v.get("metadata")
-	ref := mesh.ObjectRef{Kind: shorten(t.kind), Namespace: meta.get("namespace").string(), Name: meta.get("name").string()}
+	ref := mesh.ObjectRef{Kind: plain(t.kind), Namespace: shownName(meta.get("namespace")), Name: shownName(meta.get("name"))}
 	switch {
 	case reader.cluster:
 		ref.Namespace = ""
@@ -120,6 +123,14 @@ func reference(v *value, t typeName, reader kindReader) mesh.ObjectRef {
 		ref.Namespace = metav1.NamespaceDefault
 	}
 	return ref
+}
+
+// shownName returns a name as it is if anything could have it.
+func shownName(v *value) string {
+	if name := v.string(); name == "" || len(validation.IsDNS1123Subdomain(name)) == 0 {
+		return name
+	}
+	return plain(v.string())
 }
 
 // read fills the entry and returns what is wrong.
@@ -139,7 +150,7 @@ func (r kindReader) read(e *entry, v *value, t typeName) []issue {
 		}
 	}
 	if err := json.UnmarshalCaseSensitivePreserveInts(encoded, blank); err != nil {
-		return append(issues, refusal(e.line, "WrongType", "", "it cannot be read: %s", shorten(err.Error())))
+		return append(issues, refusal(e.line, "WrongType", "", "it cannot be read: %s", plain(err.Error())))
 	}
 	r.tidy(e, blank, t)
 	e.made = r.finish(blank)

@@ -143,7 +143,7 @@ func (d *documents) parse(text []byte) *document {
 	}
 	values, problem := parse(text)
 	if problem != nil {
-		return doc.refuse(problem.line, "Malformed", "the document is no valid YAML: %s", shorten(problem.message))
+		return doc.refuse(problem.line, "Malformed", "the document is no valid YAML: %s", plain(problem.message))
 	}
 	for _, v := range values {
 		d.object(doc, v, typeName{})

@@ -131,6 +131,11 @@ func TestFindings(t *testing.T) {
 			`error  metadata.name: stdin:3: "a/sa/admin" is no valid name: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')` + leftOut,
 		},
 
+		{
+			"what would write on the terminal", "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: x, \"\\e[31m\": 1}", counts,
+			`info  metadata["\x1b[31m"]: stdin:3: unknown field "metadata[\"\\x1b[31m\"]"`,
+		},
+
 		// Types that are not read.
 		{
 			"old version", "apiVersion: split.smi-spec.io/v1alpha2\nkind: TrafficSplit\nmetadata: {name: x}", gone,
@@ -216,4 +221,28 @@ this is: [no, yaml
 		"v1.ServiceAccount default/a", "v1.ServiceAccount default/b", "v1.ServiceAccount default/d", "v1.ServiceAccount default/e",
 	}, names(r.Objects))
 	expect(t, "findings", 2, len(r.Findings))
+}
+
+func TestNothingShownHasControlCharacters(t *testing.T) {
+	r := load(t, `
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: "\e[31m", namespace: "\a", labels: {"\b": "\r", "\v": 1}}}
+---
+{apiVersion: "split.smi-spec.io/\e", kind: TrafficSplit, metadata: {name: a}}
+---
+{apiVersion: split.smi-spec.io/v1alpha4, kind: "\e", metadata: {name: a}, "\r": 1}
+---
+{apiVersion: split.smi-spec.io/v1alpha4, kind: TrafficSplit, metadata: {name: a, creationTimestamp: "\r"}, "\r": !<\e> 1}
+---
+"\e[31m"
+`, file.Options{})
+	for _, f := range r.Findings {
+		for _, shown := range []string{f.Message, f.Field, f.Object.String()} {
+			if strings.ContainsAny(shown, "\a\b\x1b\r\v") {
+				t.Errorf("%q", shown)
+			}
+		}
+	}
+	if len(r.Findings) < 5 {
+		t.Errorf("only %d findings:\n%s", len(r.Findings), messages(r))
+	}
 }

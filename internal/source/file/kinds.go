@@ -141,19 +141,19 @@ func (r readers) whyNot(t typeName) (mesh.Finding, bool) {
 	smiKind := len(elsewhere) > 0 && isSMI(typeNameOf(elsewhere[0], "").group)
 	switch {
 	case isSMI(t.group) && len(versions) > 0:
-		return unread("UnsupportedVersion", "%s is not read from files in version %s; write it as %s", t.kind, shorten(t.version), either(versions)), true
+		return unread("UnsupportedVersion", "%s is not read from files in version %s; write it as %s", t.kind, plain(t.version), either(versions)), true
 	case isSMI(t.group) && len(elsewhere) > 0:
 		return unread("UnknownKind", "%s has no kind %s; write apiVersion: %s", t.group, t.kind, either(elsewhere)), true
 	case isSMI(t.group):
-		return unread("UnknownKind", "%s has no kind %s%s", t.group, shorten(t.kind), hint(t.kind, kinds)), true
+		return unread("UnknownKind", "%s has no kind %s%s", t.group, plain(t.kind), hint(t.kind, kinds)), true
 	case t.group == "metrics.smi-spec.io":
-		f := unread("NotRead", "%s is measured and served, it cannot be given", shorten(t.kind))
+		f := unread("NotRead", "%s is measured and served, it cannot be given", plain(t.kind))
 		f.Severity = mesh.Info
 		return f, true
 	case smiKind && (t.group == "" || strings.HasSuffix(t.group, "smi-spec.io")):
-		return unread("UnknownVersion", "there is no %s in apiVersion %q; write apiVersion: %s", t.kind, shorten(t.apiVersion()), either(elsewhere)), true
+		return unread("UnknownVersion", "there is no %s in apiVersion %s; write apiVersion: %s", t.kind, quote(t.apiVersion()), either(elsewhere)), true
 	case kubernetesGroups[t.group] && len(elsewhere) > 0 && !smiKind:
-		f := unread("UnsupportedVersion", "%s is not read in apiVersion %q; write apiVersion: %s", t.kind, shorten(t.apiVersion()), either(elsewhere))
+		f := unread("UnsupportedVersion", "%s is not read in apiVersion %s; write apiVersion: %s", t.kind, quote(t.apiVersion()), either(elsewhere))
 		f.Severity = mesh.Warning
 		return f, true
 	default:

@@ -94,6 +94,13 @@ func (v *value) describe() string {
 
 func quote(s string) string { return strconv.Quote(shorten(s)) }
 
+// plain is for what is shown without quotes: it has no control characters, with
+// which a file could write anything on a terminal.
+func plain(s string) string {
+	quoted := quote(s)
+	return quoted[1 : len(quoted)-1]
+}
+
 // shorten keeps a message readable whatever the file contains.
 func shorten(s string) string {
 	const most = 60

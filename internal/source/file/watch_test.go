@@ -269,6 +269,18 @@ func TestABrokenObjectCountsAsItWas(t *testing.T) {
 	w.finding("The object is left out")
 }
 
+func TestAnObjectOfAnUnreadVersionCountsAsItWas(t *testing.T) {
+	split := func(version string) string {
+		return "{apiVersion: split.smi-spec.io/" + version + ", kind: TrafficSplit, metadata: {name: a}}"
+	}
+	w := watch(t, map[string]string{"a.yaml": split("v1alpha4")})
+	before := w.last.Objects[0]
+	w.write("a.yaml", split("v1alpha2"))
+	if r := w.finding("write it as split.smi-spec.io/v1alpha4. The object counts as it was before"); r.Objects[0] != before {
+		t.Error("it is another object")
+	}
+}
+
 // Whoever compares pointers finds out what changed.
 func TestWhatDidNotChangeStaysTheSame(t *testing.T) {
 	w := watch(t, map[string]string{"a.yaml": labelled("a", "v1") + "---" + storeDeployment, "b.yaml": labelled("b", "v1")})

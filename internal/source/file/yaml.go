@@ -214,7 +214,7 @@ func scalar(n *yaml.Node) *value {
 	case "!!bool", "!!int", "!!float", "!!binary":
 		return decodedScalar(n)
 	default:
-		return bad(n, "Kubernetes knows no tag "+shorten(tag))
+		return bad(n, "Kubernetes knows no tag "+plain(tag))
 	}
 }
 
