@@ -103,6 +103,7 @@ func runExplain(cmd *cobra.Command, app *App, f explainFlags) error {
 	case err != nil:
 		return err
 	}
+	answer.Findings = relevant(q, answer)
 	if f.format == formatTable {
 		err = (&explanation{app: app, mesh: in.mesh, question: q, answer: answer}).print()
 	} else {
