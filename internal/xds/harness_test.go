@@ -3,7 +3,6 @@ package xds_test
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -44,7 +43,7 @@ var typeURLs = map[string]string{
 // "Cluster a@1 b@1". Clusters get their endpoints, of the same name, by EDS, but
 // for those whose name begins with "static".
 func view(lines ...string) *xds.View {
-	var list []*envoy.Resource
+	list := []*envoy.Resource{resource("Secret", barrier, "1")}
 	for _, line := range lines {
 		words := strings.Fields(line)
 		for _, word := range words[1:] {
@@ -54,6 +53,9 @@ func view(lines ...string) *xds.View {
 	}
 	return xds.NewView(list)
 }
+
+// barrier is a secret that every view has, for quiet.
+const barrier = "barrier"
 
 func resource(kind, name, version string) *envoy.Resource {
 	body := []byte(name + "@" + version)
@@ -143,8 +145,6 @@ type proxy struct {
 	close  func()
 	// first tells that the node was not sent yet.
 	first bool
-	// barriers counts what quiet asked for.
-	barriers int
 }
 
 // connect opens a stream for the node "ns/pod".
@@ -253,10 +253,8 @@ func (r *reply) nack(reason string) {
 func (p *proxy) quiet() {
 	p.t.Helper()
 	for range 2 {
-		p.barriers++
-		name := fmt.Sprintf("barrier-%d", p.barriers)
-		p.subscribe("Secret", name)
-		p.expect("Secret -" + name).ack()
+		p.subscribe("Secret", barrier)
+		p.expect("Secret +" + barrier + "@1").ack()
 	}
 }
 

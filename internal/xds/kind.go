@@ -56,6 +56,13 @@ func (k kind) collection() bool {
 	return k == clusters || k == listeners || k == scopedRoutes
 }
 
+// answersAbsent tells whether a proxy that asks for a name which does not exist
+// is told so. Envoy stops waiting for endpoints and for collections then. For
+// the other kinds it ignores what it is told, but takes it for an answer: the
+// timeout of its wait ends and the listener is never served. Without an answer
+// it is served after that timeout, without what is missing, which denies.
+func (k kind) answersAbsent() bool { return k == endpoints || k.collection() }
+
 // endpointsOf returns the name of the endpoints that a cluster gets by EDS, and
 // whether it does. It reads the three fields it needs from the wire, since this
 // is asked for every cluster that is sent to every proxy.

@@ -71,7 +71,7 @@ func (s *session) request(req *discovery.DeltaDiscoveryRequest) (*nack, error) {
 func (s *session) open(k kind, req *discovery.DeltaDiscoveryRequest) {
 	everything := k.collection() && len(req.GetResourceNamesSubscribe()) == 0
 	s.subscriptions[k] = &subscription{
-		wildcard: everything, owed: everything, stale: true,
+		kind: k, wildcard: everything, owed: everything, stale: true,
 		held: make(map[string]entry, len(req.GetResourceNamesSubscribe())),
 	}
 }
@@ -155,7 +155,11 @@ func (s *subscription) subscribe(name string) {
 		s.wildcard, s.owed = true, true
 		return
 	}
-	s.held[name] = entry{resource: s.held[name].resource, named: true, again: true}
+	e := s.held[name]
+	if e.resource == nil && s.inflight != nil {
+		e.resource = find(s.inflight.resources, name) // it may arrive after all
+	}
+	s.held[name] = entry{resource: e.resource, named: true, again: true}
 	delete(s.refused, name)
 }
 

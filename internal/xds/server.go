@@ -221,7 +221,7 @@ func (s *Server) authorize(ctx context.Context, principal mesh.Principal, id str
 
 // Options are those that a gRPC server needs for a Server to be registered with
 // it: the wire format of responses depends on them. They keep a connected proxy
-// below 100 kB: buffers are small and returned when idle, windows do not grow.
+// below 100 kB: buffers are small, windows do not grow.
 func Options(creds credentials.TransportCredentials) []grpc.ServerOption {
 	const buffer, window = 4 << 10, 64 << 10
 	return []grpc.ServerOption{
@@ -229,7 +229,6 @@ func Options(creds credentials.TransportCredentials) []grpc.ServerOption {
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.ReadBufferSize(buffer),
 		grpc.WriteBufferSize(buffer),
-		grpc.SharedWriteBuffer(true),
 		grpc.StaticStreamWindowSize(window),
 		grpc.StaticConnWindowSize(window),
 		grpc.HeaderTableSize(buffer),

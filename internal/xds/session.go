@@ -167,10 +167,11 @@ func (s *session) clustersAcknowledged() bool {
 	return len(sub.updates) == 0 && (sub.inflight == nil || len(sub.inflight.resources) == 0)
 }
 
-// switchOver is phase 2.
+// switchOver is phase 2. Listeners go last, so that one which comes back finds
+// the route that it left behind renewed.
 func (s *session) switchOver() (*response, bool) {
 	acknowledged := true
-	for _, k := range []kind{listeners, routes, scopedRoutes, extensions} {
+	for _, k := range []kind{routes, scopedRoutes, extensions, listeners} {
 		if out := s.send(k, selection{removals: k == listeners}); out != nil {
 			return out, true
 		}

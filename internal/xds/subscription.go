@@ -10,6 +10,7 @@ import (
 
 // subscription is what a proxy asked for of one kind, and what it has of it.
 type subscription struct {
+	kind kind
 	// wildcard means every resource of the view, besides those asked for by name.
 	wildcard bool
 	// held has an entry for every name that the proxy asked for or has.
@@ -99,15 +100,17 @@ func (s *subscription) compare(want []*envoy.Resource) {
 // compareRest looks for names that are held and not wanted.
 func (s *subscription) compareRest(want []*envoy.Resource) {
 	for name, e := range s.held {
+		unanswered := e.again || e.resource == nil
+		real := e.resource != nil && e.resource != gone
 		switch {
 		case find(want, name) != nil:
-		case e.again && e.resource != nil && e.resource.Body != nil:
+		case unanswered && real && e.resource.Body != nil:
 			// The proxy needs it until it is withdrawn: a cluster that is on its way
 			// out and was built anew must not lose its endpoints before its routes.
 			s.updates = append(s.updates, e.resource)
-		case e.again || e.resource == nil:
+		case unanswered && s.kind.answersAbsent():
 			s.absent = append(s.absent, name)
-		case e.resource != gone:
+		case real:
 			s.removals = append(s.removals, name)
 		}
 	}
@@ -237,6 +240,9 @@ func (s *subscription) refuse(out *sent, reason string) (culprit *envoy.Resource
 		return nil
 	}
 	culprit = out.resources[0]
+	if !s.wildcard && !s.has(culprit.Name) {
+		return culprit // the proxy has lost interest since
+	}
 	if s.refused == nil {
 		s.refused = map[string]refusal{}
 	}

@@ -18,8 +18,9 @@ func TestUnsubscribe(t *testing.T) {
 	p.quiet()
 
 	// Asking again begins anew.
+	f.publish(view("RouteConfiguration a@2 b@2"))
 	p.subscribe("RouteConfiguration", "a")
-	p.expect("RouteConfiguration -a").ack()
+	p.expect("RouteConfiguration +a@2").ack()
 	f.wait()
 }
 

@@ -24,11 +24,12 @@ func TestView(t *testing.T) {
 	if v.Resource(typeURLs["Cluster"], "c") != nil || v.Resource("unknown", "a") != nil || v.Names("unknown") != nil {
 		t.Error("found what is not there")
 	}
-	same := view("Listener a@1", "Cluster a@1 b@2")
+	same := xds.NewView([]*envoy.Resource{resource("Listener", "a", "1"), resource("Cluster", "a", "1"), resource("Cluster", "b", "2")})
 	if v.Version() != same.Version() {
 		t.Error("equal content has different versions")
 	}
-	if v.Version() == view("Listener a@1", "Cluster a@1 b@3").Version() {
+	other := xds.NewView([]*envoy.Resource{resource("Listener", "a", "1"), resource("Cluster", "a", "1"), resource("Cluster", "b", "3")})
+	if v.Version() == other.Version() {
 		t.Error("different content has one version")
 	}
 }
