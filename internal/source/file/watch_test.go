@@ -304,8 +304,8 @@ func TestWhatDidNotChangeStaysTheSame(t *testing.T) {
 	}
 }
 
-// An unreadable file is one that broke. Root reads everything, so a folder
-// stands in for a file that cannot be read.
+// Permissions mean nothing to some users, so a file that is too large stands in
+// for one that cannot be read.
 func TestAnUnreadableFileKeepsWhatItSaid(t *testing.T) {
 	w := watch(t, map[string]string{"a.yaml": account("a"), "b.yaml": account("b")}, "a.yaml", "b.yaml")
 	large := func() error {
