@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -96,6 +97,7 @@ func resolveSources(r *report, in targetInputs) []mesh.Principal {
 	}
 	set := map[mesh.Principal]bool{}
 	for i, s := range in.object.Spec.Sources {
+		reportUnknownAccount(r, i, s, in.sources[i])
 		for _, a := range resolveSubject(r, in, fmt.Sprintf("spec.sources[%d]", i), s, in.sources[i]) {
 			set[mesh.PrincipalOf(in.trustDomain, a)] = true
 		}
@@ -121,9 +123,6 @@ func resolveSubject(r *report, in targetInputs, field string, s access.IdentityB
 	case s.Name == "":
 		r.errorf(place{"ID-1", field + ".name", "NoName"}, "has no name and stands for nobody")
 	case s.Kind == kindServiceAccount:
-		if !found.known {
-			r.warnf(place{"ID-1", field, "UnknownServiceAccount"}, "there is no ServiceAccount %s/%s and no pod runs as it", namespace, s.Name)
-		}
 		return []mesh.Account{{Namespace: namespace, Name: s.Name}}
 	case found.binding != nil:
 		return found.binding.accounts
@@ -131,6 +130,15 @@ func resolveSubject(r *report, in targetInputs, field string, s access.IdentityB
 		r.errorf(place{"ID-4", field, "UnknownBinding"}, "there is no IdentityBinding %s/%s; it stands for nobody", namespace, s.Name)
 	}
 	return nil
+}
+
+// reportUnknownAccount warns of a source that is an account of nobody.
+func reportUnknownAccount(r *report, i int, s access.IdentityBindingSubject, found subject) {
+	if s.Kind != kindServiceAccount || s.Name == "" || found.known {
+		return
+	}
+	namespace := cmp.Or(s.Namespace, r.object.Namespace)
+	r.warnf(place{"ID-1", fmt.Sprintf("spec.sources[%d]", i), "UnknownServiceAccount"}, "there is no ServiceAccount %s/%s and no pod runs as it", namespace, s.Name)
 }
 
 // resolveRules returns the grant that the rules make, without its sources, or
