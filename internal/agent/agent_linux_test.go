@@ -142,10 +142,10 @@ func TestRotationUnderTraffic(t *testing.T) {
 	x := serveXDS(t, ca, ca.XDSSource())
 	var serverLog, clientLog log
 	x.set(t, "bank/ledger-0", []string{ledgerListener()}, nil)
-	server, stopServer := runAgent(t, ca, ledger, x, &serverLog)
+	server, stopServer := runAgent(t, ledger, x, &serverLog, nil)
 	ledgerAddress := dataAddress(t, server)
 	x.set(t, "shop/web-0", []string{webListener}, []string{ledgerCluster(t, ledgerAddress)})
-	client, stopClient := runAgent(t, ca, web, x, &clientLog)
+	client, stopClient := runAgent(t, web, x, &clientLog, nil)
 	url := "http://" + dataAddress(t, client) + "/accounts?secret=1"
 
 	for _, p := range []mesh.Principal{ledgerPrincipal, webPrincipal} {
@@ -229,7 +229,7 @@ func TestEnvoyRefusesAnotherXDSServer(t *testing.T) {
 	ca := newCA(t, 0)
 	x := serveXDS(t, ca, ca.Source(web))
 	x.set(t, "bank/ledger-0", []string{ledgerListener()}, nil)
-	a, _ := runAgent(t, ca, ledger, x, nil)
+	a, _ := runAgent(t, ledger, x, nil, nil)
 	eventually(t, 10*time.Second, "a refusal", func(ctx context.Context) error {
 		n, err := a.Admin().Stat(ctx, "cluster.smi-xds.ssl.fail_verify_san")
 		if err == nil && n == 0 {
@@ -242,6 +242,32 @@ func TestEnvoyRefusesAnotherXDSServer(t *testing.T) {
 	}
 	if err := a.Admin().Ready(context.Background()); err == nil {
 		t.Error("Envoy is ready without configuration")
+	}
+}
+
+// An Envoy that ends is replaced by one that serves the same.
+func TestAgentReplacesItsEnvoy(t *testing.T) {
+	t.Parallel()
+	ca := newCA(t, 0)
+	x := serveXDS(t, ca, ca.XDSSource())
+	x.set(t, "bank/ledger-0", []string{ledgerListener()}, nil)
+	exits := make(chan Exit, 8)
+	a, _ := runAgent(t, ledger, x, nil, func(e Exit) { exits <- e })
+	before := dataAddress(t, a)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if _, err := a.Admin().Post(ctx, "/quitquitquit"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case e := <-exits:
+		wantError(t, e.Err, "exit status 0")
+	case <-ctx.Done():
+		t.Fatal("nobody was told that Envoy ended")
+	}
+	prober := identity.ClientTLS(keep(t, ca.Source(web)), ca.Bundle(), ledgerPrincipal)
+	if _, err := servedSerial(ctx, prober, dataAddress(t, a)); err != nil {
+		t.Errorf("after a restart (before at %s): %v", before, err)
 	}
 }
 

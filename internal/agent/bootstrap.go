@@ -174,12 +174,15 @@ func grpcSource(cluster string) *corev3.ApiConfigSource {
 // layeredRuntime lifts Envoy's limit on compiled expressions, 100 by default, to its
 // greatest (an unsigned 32-bit number): the size of expressions is judged where
 // they are admitted, and one that Envoy alone refused would freeze the whole
-// configuration of the proxy.
+// configuration of the proxy. And it keeps the close of an internal connection
+// a close: Envoy 1.40 makes a reset of it, which throws away what the
+// application had just answered (envoyproxy/envoy issue 45190; tried).
 func layeredRuntime() *bootstrapv3.LayeredRuntime {
 	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
 		Name: "smi",
 		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
-			"re2.max_program_size.error_level": structpb.NewNumberValue(1<<32 - 1),
+			"re2.max_program_size.error_level":                               structpb.NewNumberValue(1<<32 - 1),
+			"envoy.reloadable_features.enable_send_rst_on_user_space_socket": structpb.NewBoolValue(false),
 		}}},
 	}}}
 }

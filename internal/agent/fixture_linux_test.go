@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -33,18 +32,6 @@ import (
 	"github.com/smi-project/smi/mesh"
 )
 
-// testWriter sends log lines to the test's own log.
-type testWriter struct{ t *testing.T }
-
-func (w testWriter) Write(p []byte) (int, error) {
-	w.t.Logf("%s", p)
-	return len(p), nil
-}
-
-func testLogger(t *testing.T) *slog.Logger {
-	return slog.New(slog.NewTextHandler(testWriter{t}, nil))
-}
-
 // eventually waits until the condition holds; it fails with what the condition
 // said last when that takes too long.
 func eventually(t *testing.T, bound time.Duration, what string, condition func(context.Context) error) {
@@ -68,6 +55,7 @@ func eventually(t *testing.T, bound time.Duration, what string, condition func(c
 
 // xdsServer is a small xDS server behind this project's own TLS.
 type xdsServer struct {
+	ca      *identity.CA
 	address string
 	cache   cachev3.SnapshotCache
 
@@ -89,7 +77,7 @@ func serveXDS(t *testing.T, ca *identity.CA, source CertificateSource) *xdsServe
 		t.Fatal(err)
 	}
 	x := &xdsServer{
-		address: listener.Addr().String(), peers: make(map[mesh.Principal]bool),
+		ca: ca, address: listener.Addr().String(), peers: make(map[mesh.Principal]bool),
 		cache: cachev3.NewSnapshotCache(true, cachev3.IDHash{}, nil),
 	}
 	opened := func(ctx context.Context, _ int64, _ string) error {
@@ -183,14 +171,18 @@ func envoyBinary(t *testing.T) string {
 }
 
 // runAgent runs an agent with a real Envoy until the test ends, or until the
-// returned function is called, which waits for its end.
-func runAgent(t *testing.T, ca *identity.CA, account mesh.Account, x *xdsServer, sink accesslog.Sink) (*Agent, func()) {
+// returned function is called, which waits for its end. Without exited, an
+// Envoy that ends by itself is an error.
+func runAgent(t *testing.T, account mesh.Account, x *xdsServer, sink accesslog.Sink, exited func(Exit)) (*Agent, func()) {
 	t.Helper()
+	if exited == nil {
+		exited = func(e Exit) { t.Errorf("the Envoy of %s ended: %v", account, e.Err) }
+	}
 	a, err := New(Config{
 		TrustDomain: trustDomain, Pod: mesh.Name{Namespace: account.Namespace, Name: account.Name + "-0"},
-		ServiceAccount: account.Name, Workload: account.Name, Source: ca.Source(account),
+		ServiceAccount: account.Name, Workload: account.Name, Source: x.ca.Source(account),
 		XDSAddress: x.address, Dir: filepath.Join(t.TempDir(), "agent"), Sink: sink, Logger: testLogger(t),
-		Envoy: Envoy{Binary: envoyBinary(t), OnExit: func(e Exit) { t.Errorf("the Envoy of %s ended: %v", account, e.Err) }},
+		Envoy: Envoy{Binary: envoyBinary(t), OnExit: exited},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"crypto/tls"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,18 @@ import (
 const trustDomain = "cluster.local"
 
 var ledger = mesh.Account{Namespace: "bank", Name: "ledger"}
+
+// testWriter sends log lines to the test's own log.
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Logf("%s", p)
+	return len(p), nil
+}
+
+func testLogger(t *testing.T) *slog.Logger {
+	return slog.New(slog.NewTextHandler(testWriter{t}, nil))
+}
 
 func newCA(t *testing.T, ttl time.Duration) *identity.CA {
 	t.Helper()

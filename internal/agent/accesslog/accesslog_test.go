@@ -93,7 +93,7 @@ func TestServersHTTPEntry(t *testing.T) {
 
 func TestClientsEntryKnowsBothEnds(t *testing.T) {
 	in := &datav3.HTTPAccessLogEntry{CommonProperties: common(map[string]string{
-		TagSide: "client", TagDestination: string(webID), TagWorkload: "web", TagPod: "web-3", TagSource: "spiffe://cluster.local/ns/a/sa/b", TagBackend: "shop/web-v2:80",
+		TagSide: "client", TagDestination: string(webID), TagWorkload: "web", TagPod: "web-3", TagSource: "spiffe://cluster.local/ns/a/sa/b", TagBackend: "shop/web-v2:80", TagSplit: "shop/web",
 	})}
 	e := local.fromHTTP(in)
 	if diff := cmp.Diff(Peer{Principal: ledgerID, Account: ledger, Workload: "ledger", Pod: "ledger-0"}, e.Source); diff != "" {
@@ -102,7 +102,7 @@ func TestClientsEntryKnowsBothEnds(t *testing.T) {
 	if diff := cmp.Diff(Peer{Principal: webID, Account: web, Workload: "web", Pod: "web-3"}, e.Destination); diff != "" {
 		t.Errorf("destination: %s", diff)
 	}
-	if e.Backend != "shop/web-v2:80" || e.Code != 0 || e.Method != "" {
+	if e.Backend != "shop/web-v2:80" || e.Split != "shop/web" || e.Code != 0 || e.Method != "" {
 		t.Errorf("%+v", e)
 	}
 }
@@ -172,6 +172,8 @@ func TestDenials(t *testing.T) {
 		"audit (AC-16)": {func(e *datav3.HTTPAccessLogEntry) {
 			e.CommonProperties.Metadata = metadata(t, networkRBAC, map[string]any{"shadow_engine_result": "denied"})
 		}, false, true, ""},
+		"audit tag":     {func(e *datav3.HTTPAccessLogEntry) { e.CommonProperties.CustomTags[TagAudit] = "denied" }, false, true, ""},
+		"audited grant": {func(e *datav3.HTTPAccessLogEntry) { e.CommonProperties.CustomTags[TagAudit] = "bank/web-reads" }, false, false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := &datav3.HTTPAccessLogEntry{CommonProperties: common(map[string]string{TagSide: "server"})}

@@ -22,7 +22,9 @@ const (
 	TagDestination = "smi.destination"
 	TagService     = "smi.service"
 	TagBackend     = "smi.backend"
+	TagSplit       = "smi.split"
 	TagGrant       = "smi.grant"
+	TagAudit       = "smi.audit"
 	TagWorkload    = "smi.workload"
 	TagPod         = "smi.pod"
 )
@@ -85,7 +87,8 @@ func (l Local) fromCommon(in *datav3.AccessLogCommon) *Entry {
 	tags := tagReader{in}
 	e := &Entry{
 		Time: in.GetStartTime().AsTime(), Duration: in.GetDuration().AsDuration(),
-		Side: Side(tags.get(TagSide)), Service: tags.get(TagService), Backend: tags.get(TagBackend), Grant: tags.get(TagGrant),
+		Side: Side(tags.get(TagSide)), Service: tags.get(TagService), Backend: tags.get(TagBackend), Split: tags.get(TagSplit),
+		Grant: tags.get(TagGrant), Audit: tags.get(TagAudit),
 		Flags:           flags(in.GetResponseFlags()),
 		UpstreamCluster: cut(in.GetUpstreamCluster(), maxTag), UpstreamHost: address(in.GetUpstreamRemoteAddress()),
 	}
@@ -109,6 +112,7 @@ func (l Local) fromCommon(in *datav3.AccessLogCommon) *Entry {
 	}
 	rbac(in, e)
 	e.Denied = e.Denied || e.Grant == Denied
+	e.WouldDeny = e.WouldDeny || e.Audit == Denied
 	return e
 }
 
@@ -166,6 +170,9 @@ func rbac(in *datav3.AccessLogCommon, e *Entry) {
 		e.WouldDeny = e.WouldDeny || fields["shadow_engine_result"].GetStringValue() == Denied
 		if e.Grant == "" {
 			e.Grant = cut(fields["enforced_effective_policy_id"].GetStringValue(), maxTag)
+		}
+		if e.Audit == "" {
+			e.Audit = cut(fields["shadow_effective_policy_id"].GetStringValue(), maxTag)
 		}
 	}
 }

@@ -6,7 +6,7 @@
 // A listener of the mesh describes its traffic by custom tags of its access
 // logger (common_config.custom_tags), or by filter state objects of the same
 // name that are logged (common_config.filter_state_objects_to_log); a tag wins.
-// These are read:
+// A value "-" is none. These are read:
 //
 //	smi.side         "client" or "server": on whose side the proxy stands. What
 //	                 has none is passed on, and not counted
@@ -15,8 +15,11 @@
 //	smi.destination  principal of the callee
 //	smi.service      Service that was called, "namespace/name:port"
 //	smi.backend      backend that a split chose, "namespace/name:port"
+//	smi.split        TrafficSplit that chose it, "namespace/name"
 //	smi.grant        "namespace/name" of the TrafficTarget that allowed it, or
 //	                 "denied"
+//	smi.audit        what smi.grant would be in strict mode, at a destination in
+//	                 audit mode (AC-16)
 //	smi.workload     workload of the callee, on the client's side
 //	smi.pod          pod of the callee, on the client's side
 //

@@ -52,8 +52,8 @@ type Entry struct {
 
 	Source, Destination Peer
 	// Service is what was called and Backend what a split chose, both as
-	// "namespace/name:port".
-	Service, Backend string
+	// "namespace/name:port"; Split is that split, "namespace/name".
+	Service, Backend, Split string
 
 	// Method and Path are empty for TCP. The path is the one that was judged
 	// (SP-9), without its query, at most 256 bytes of it.
@@ -69,7 +69,9 @@ type Entry struct {
 	Grant string
 	// Denied tells that it was refused for want of a grant (AC-12).
 	Denied bool
-	// WouldDeny tells that strict mode would have refused it (AC-16).
+	// Audit is what Grant would be in strict mode, where the destination is in
+	// audit mode (AC-16), and WouldDeny tells that strict mode would refuse it.
+	Audit     string
 	WouldDeny bool
 
 	// UpstreamCluster and UpstreamHost say where the proxy sent it: the name of
