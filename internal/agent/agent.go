@@ -156,7 +156,11 @@ func (a *Agent) serve(running, serving context.Context, group *errgroup.Group) e
 	// The streams of a dead Envoy end by themselves; nothing is waited for.
 	defer server.Stop()
 
-	content, err := Bootstrap(a.bootstrapConfig())
+	config := a.bootstrapConfig()
+	if config.Release, err = ReleaseOf(running, a.envoy.Binary); err != nil {
+		return fmt.Errorf("Envoy: %w", err)
+	}
+	content, err := Bootstrap(config)
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,8 @@ type BootstrapConfig struct {
 	// MaxConnections bounds the open connections of all listeners; 0 means
 	// DefaultMaxConnections.
 	MaxConnections int64
+	// Release is that of the Envoy that will read it.
+	Release Release
 }
 
 // Bootstrap returns Envoy's bootstrap as JSON. It holds no secret.
@@ -132,7 +134,7 @@ func bootstrap(cfg BootstrapConfig) (*bootstrapv3.Bootstrap, error) {
 			AdsConfig: grpcSource(XDSCluster),
 		},
 		BootstrapExtensions: []*corev3.TypedExtensionConfig{{Name: "envoy.bootstrap.internal_listener", TypedConfig: internal}},
-		LayeredRuntime:      layeredRuntime(),
+		LayeredRuntime:      layeredRuntime(cfg.Release),
 		OverloadManager:     overload,
 		StatsConfig:         stats(),
 		// Statistics are read through the admin interface alone, so they are
@@ -174,16 +176,18 @@ func grpcSource(cluster string) *corev3.ApiConfigSource {
 // layeredRuntime lifts Envoy's limit on compiled expressions, 100 by default, to its
 // greatest (an unsigned 32-bit number): the size of expressions is judged where
 // they are admitted, and one that Envoy alone refused would freeze the whole
-// configuration of the proxy. And it keeps the close of an internal connection
-// a close: Envoy 1.40 makes a reset of it, which throws away what the
-// application had just answered (envoyproxy/envoy issue 45190; tried).
-func layeredRuntime() *bootstrapv3.LayeredRuntime {
+// configuration of the proxy. From 1.40 on it also keeps the close of an
+// internal connection a close: Envoy makes a reset of it there, which throws
+// away what the application has just answered (envoyproxy/envoy issue 45190;
+// tried). Older ones complain about the name of that switch.
+func layeredRuntime(release Release) *bootstrapv3.LayeredRuntime {
+	fields := map[string]*structpb.Value{"re2.max_program_size.error_level": structpb.NewNumberValue(1<<32 - 1)}
+	if !release.Before(Release{1, 40}) {
+		fields["envoy.reloadable_features.enable_send_rst_on_user_space_socket"] = structpb.NewBoolValue(false)
+	}
 	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
-		Name: "smi",
-		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
-			"re2.max_program_size.error_level":                               structpb.NewNumberValue(1<<32 - 1),
-			"envoy.reloadable_features.enable_send_rst_on_user_space_socket": structpb.NewBoolValue(false),
-		}}},
+		Name:           "smi",
+		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: fields}},
 	}}}
 }
 

@@ -1,5 +1,5 @@
 // Package accesslog turns what a proxy logs of requests and connections into
-// entries, and entries into the mesh's metrics. A Server receives Envoy's
+// entries, and entries into the mesh's metrics. A Service receives Envoy's
 // access log over gRPC (envoy.service.accesslog.v3), a Sink takes the entries,
 // Metrics is the Sink that counts.
 //
