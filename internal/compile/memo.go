@@ -36,6 +36,19 @@ type recognisable[O any] interface {
 	same(O) bool
 }
 
+// kept returns the key's last output where the inputs that it was made from
+// still hold. It is for inputs that are quicker to check than to collect: a
+// check must answer what equal would.
+func (m *memo[K, I, O]) kept(key K, holds func(I) bool) (O, bool) {
+	e, ok := m.entries[key]
+	if !ok || !holds(e.in) {
+		var none O
+		return none, false
+	}
+	m.visit(e)
+	return e.out, true
+}
+
 // get returns the key's output: the last one where the inputs are equal to
 // those it was made from, else what build makes of them.
 func (m *memo[K, I, O]) get(key K, in I, build func(I) O) O {
@@ -44,17 +57,21 @@ func (m *memo[K, I, O]) get(key K, in I, build func(I) O) O {
 		e = &entry[I, O]{in: in, out: build(in)}
 		m.entries[key] = e
 	} else if !e.in.equal(in) {
-		e.in = in
 		out := build(in)
 		if last, ok := any(e.out).(recognisable[O]); !ok || !last.same(out) {
 			e.out = out
 		}
 	}
+	e.in = in
+	m.visit(e)
+	return e.out
+}
+
+func (m *memo[K, I, O]) visit(e *entry[I, O]) {
 	if e.walk != m.walk {
 		e.walk = m.walk
 		m.visited++
 	}
-	return e.out
 }
 
 // end forgets the keys that the walk did not visit.
@@ -67,4 +84,19 @@ func (m *memo[K, I, O]) end() {
 			delete(m.entries, key)
 		}
 	}
+}
+
+// stage keeps what one stage made of all its keys, and walks them only when an
+// input of the stage is another one. Inputs are tables of a snapshot and outputs
+// of earlier stages, whose pointers stand for their content.
+type stage[I comparable, O any] struct {
+	in  I
+	out *O
+}
+
+func (s *stage[I, O]) get(in I, walk func(I) *O) *O {
+	if s.out == nil || s.in != in {
+		s.in, s.out = in, walk(in)
+	}
+	return s.out
 }

@@ -70,6 +70,9 @@ type root struct {
 }
 
 type rootInputs struct {
+	// from is where the service and its ports were looked up. It tells at once
+	// that they are what they were, and nothing reads it to build a root.
+	from    *serviceSet
 	service *service
 	// ports are those of the service's pods, in the same order.
 	ports  []*podPorts

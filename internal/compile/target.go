@@ -21,6 +21,9 @@ type grants struct {
 type targetInputs struct {
 	object      *access.TrafficTarget
 	trustDomain string
+	// context is where the references below were looked up. It tells at once that
+	// they are what they were, and nothing reads it to build a grant.
+	context targetContext
 	// destination and sources are what the subjects name, in their order; a
 	// subject that is a plain ServiceAccount has a nil binding.
 	destination subject
@@ -28,7 +31,8 @@ type targetInputs struct {
 	// rules are what the rules name, in their order.
 	rules []rule
 	// account is where the destination's pods run, nil where there are none.
-	account *account
+	accountName mesh.Account
+	account     *account
 }
 
 // subject is what a destination or a source refers to.

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -78,15 +77,19 @@ func buildPolicy(in policyInputs) *mesh.Policy {
 
 // callers are those who may send anything at all to a Service port.
 type callers struct {
-	port *mesh.ServicePort
 	// everyone tells that some destination does not ask who is calling.
 	everyone bool
 	// principals are the others, unsorted and with repetitions.
 	principals []mesh.Principal
 }
 
+// same is true where a weight changed, or a grant said something else of the
+// same sources.
+func (c *callers) same(o *callers) bool {
+	return c.everyone == o.everyone && slices.Equal(c.principals, o.principals)
+}
+
 type callersInputs struct {
-	port *mesh.ServicePort
 	// ports are the port itself and the ports of its splits' backends.
 	ports []*mesh.ServicePort
 	// policies are those of the destinations of all these ports, in order.
@@ -94,11 +97,11 @@ type callersInputs struct {
 }
 
 func (i callersInputs) equal(o callersInputs) bool {
-	return i.port == o.port && slices.Equal(i.ports, o.ports) && slices.Equal(i.policies, o.policies)
+	return slices.Equal(i.ports, o.ports) && slices.Equal(i.policies, o.policies)
 }
 
 func buildCallers(in callersInputs) *callers {
-	c := &callers{port: in.port}
+	c := &callers{}
 	next := 0
 	for _, port := range in.ports {
 		// Nobody is there who could object: the answer is 503, not 403.
@@ -120,21 +123,25 @@ func buildCallers(in callersInputs) *callers {
 	return c
 }
 
+// workloadInputs are a class, what its account may be called for, and what it
+// reaches: positions in a list of ports.
 type workloadInputs struct {
 	class   *class
 	policy  *mesh.Policy
-	reaches []*mesh.ServicePort
+	reaches []int
+	ports   []*mesh.ServicePort
 	pods    []*pod
 }
 
 func (i workloadInputs) equal(o workloadInputs) bool {
-	return i.class.id == o.class.id && i.policy == o.policy && slices.Equal(i.reaches, o.reaches) && slices.Equal(i.pods, o.pods)
+	return i.class.id == o.class.id && i.policy == o.policy && slices.Equal(i.pods, o.pods) &&
+		slices.EqualFunc(i.reaches, o.reaches, func(a, b int) bool { return i.ports[a] == o.ports[b] })
 }
 
 func buildWorkload(in workloadInputs) *mesh.Workload {
-	w := &mesh.Workload{
-		ID: in.class.id, Account: in.class.account, Mode: in.class.mode, Ports: in.class.ports,
-		Policy: in.policy, Reaches: in.reaches,
+	w := &mesh.Workload{ID: in.class.id, Account: in.class.account, Mode: in.class.mode, Ports: in.class.ports, Policy: in.policy}
+	for _, i := range in.reaches {
+		w.Reaches = append(w.Reaches, in.ports[i])
 	}
 	for _, p := range in.pods {
 		w.Pods = append(w.Pods, p.name)
@@ -142,10 +149,12 @@ func buildWorkload(in workloadInputs) *mesh.Workload {
 	return w
 }
 
-// reach tells for every principal which Service ports it may send to.
+// reach tells for every principal which Service ports it may send to, as their
+// sorted positions in the list of all. Positions and not ports, since ports
+// change more often than who may send to them.
 type reach struct {
-	everyone []*mesh.ServicePort
-	granted  map[mesh.Principal][]*mesh.ServicePort
+	everyone []int
+	granted  map[mesh.Principal][]int
 }
 
 type reachInputs struct {
@@ -155,24 +164,24 @@ type reachInputs struct {
 func (i reachInputs) equal(o reachInputs) bool { return slices.Equal(i.callers, o.callers) }
 
 func buildReach(in reachInputs) *reach {
-	r := &reach{granted: map[mesh.Principal][]*mesh.ServicePort{}}
-	for _, c := range in.callers {
+	r := &reach{granted: map[mesh.Principal][]int{}}
+	for i, c := range in.callers {
 		if c.everyone {
-			r.everyone = append(r.everyone, c.port)
+			r.everyone = append(r.everyone, i)
 			continue
 		}
 		for _, p := range c.principals {
 			ports := r.granted[p]
-			if len(ports) == 0 || ports[len(ports)-1] != c.port {
-				r.granted[p] = append(ports, c.port)
+			if len(ports) == 0 || ports[len(ports)-1] != i {
+				r.granted[p] = append(ports, i)
 			}
 		}
 	}
 	return r
 }
 
-// of returns the ports that a principal may send to, sorted.
-func (r *reach) of(p mesh.Principal) []*mesh.ServicePort {
+// of returns the ports that a principal may send to.
+func (r *reach) of(p mesh.Principal) []int {
 	granted := r.granted[p]
 	switch {
 	case len(r.everyone) == 0:
@@ -181,8 +190,6 @@ func (r *reach) of(p mesh.Principal) []*mesh.ServicePort {
 		return r.everyone
 	}
 	all := slices.Concat(r.everyone, granted)
-	slices.SortFunc(all, func(a, b *mesh.ServicePort) int {
-		return cmp.Or(a.Service.Compare(b.Service), cmp.Compare(a.Number, b.Number))
-	})
+	slices.Sort(all)
 	return all
 }

@@ -1,0 +1,151 @@
+package compile
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/smi-project/smi/mesh"
+)
+
+// classSet are the workload classes of all meshed pods, sorted by their ids.
+type classSet struct{ all []*members }
+
+// members are a class and its pods, in order of their names.
+type members struct {
+	class     *class
+	principal mesh.Principal
+	pods      []*pod
+}
+
+type classStageInputs struct {
+	pods     *podSet
+	services *serviceSet
+}
+
+func (c *Compiler) resolveClasses(in classStageInputs) *classSet {
+	c.classes.begin()
+	byID := map[string]*members{}
+	out := &classSet{}
+	for _, p := range in.pods.all {
+		if !p.meshed {
+			continue
+		}
+		k := c.classes.get(p.name, classInputs{pod: p, ports: in.services.ports[p]}, buildClass)
+		m := byID[k.id]
+		if m == nil {
+			m = &members{class: k, principal: mesh.PrincipalOf(c.config.TrustDomain, k.account)}
+			byID[k.id] = m
+			out.all = append(out.all, m)
+		}
+		m.pods = append(m.pods, p)
+	}
+	slices.SortFunc(out.all, func(a, b *members) int { return cmp.Compare(a.class.id, b.class.id) })
+	c.classes.end()
+	return out
+}
+
+// callerSet tells who may send where.
+type callerSet struct {
+	// ports are all Service ports but UDP's, in order of their Services and
+	// numbers.
+	ports []*mesh.ServicePort
+	reach *reach
+}
+
+type callerStageInputs struct {
+	roots    *rootSet
+	policies *policySet
+}
+
+func (c *Compiler) resolveCallers(in callerStageInputs) *callerSet {
+	c.callers.begin()
+	c.reach.begin()
+	out := &callerSet{ports: make([]*mesh.ServicePort, 0, len(in.roots.services))}
+	for _, s := range in.roots.services {
+		first := len(out.ports)
+		for _, p := range s.Ports {
+			if p.Protocol != mesh.UDP {
+				out.ports = append(out.ports, p)
+			}
+		}
+		slices.SortStableFunc(out.ports[first:], func(a, b *mesh.ServicePort) int { return cmp.Compare(a.Number, b.Number) })
+	}
+	all := make([]*callers, len(out.ports))
+	for i, p := range out.ports {
+		key := portKey{p.Service, p.Number}
+		k, ok := c.callers.kept(key, func(last callersInputs) bool { return in.holds(p, last) })
+		if !ok {
+			k = c.callers.get(key, in.callersInputs(p), buildCallers)
+		}
+		all[i] = k
+	}
+	out.reach = c.reach.get(struct{}{}, reachInputs{callers: all}, buildReach)
+	c.callers.end()
+	c.reach.end()
+	return out
+}
+
+// eachPort visits the port itself and the ports of its splits' backends, as long
+// as visit returns true.
+func (in callerStageInputs) eachPort(p *mesh.ServicePort, visit func(*mesh.ServicePort) bool) {
+	if !visit(p) {
+		return
+	}
+	for _, split := range p.Splits {
+		for _, b := range split.Backends {
+			if !visit(in.roots.byName[b.Service].Port(b.Port)) {
+				return
+			}
+		}
+	}
+}
+
+func (in callerStageInputs) callersInputs(p *mesh.ServicePort) callersInputs {
+	var inputs callersInputs
+	in.eachPort(p, func(port *mesh.ServicePort) bool {
+		inputs.ports = append(inputs.ports, port)
+		for _, d := range port.Destinations {
+			inputs.policies = append(inputs.policies, in.policies.byAccount[d.Account])
+		}
+		return true
+	})
+	return inputs
+}
+
+// holds tells whether the port's inputs are the ones that are given.
+func (in callerStageInputs) holds(p *mesh.ServicePort, last callersInputs) bool {
+	ports, policies, same := 0, 0, true
+	in.eachPort(p, func(port *mesh.ServicePort) bool {
+		same = ports < len(last.ports) && last.ports[ports] == port
+		ports++
+		for i := 0; same && i < len(port.Destinations); i++ {
+			same = last.policies[policies] == in.policies.byAccount[port.Destinations[i].Account]
+			policies++
+		}
+		return same
+	})
+	return same && ports == len(last.ports)
+}
+
+// workloadSet are the workloads, sorted by their ids.
+type workloadSet struct{ all []*mesh.Workload }
+
+type workloadStageInputs struct {
+	classes  *classSet
+	policies *policySet
+	callers  *callerSet
+}
+
+func (c *Compiler) resolveWorkloads(in workloadStageInputs) *workloadSet {
+	c.workloads.begin()
+	out := &workloadSet{all: make([]*mesh.Workload, 0, len(in.classes.all))}
+	for _, m := range in.classes.all {
+		inputs := workloadInputs{
+			class: m.class, policy: in.policies.byAccount[m.class.account], pods: m.pods,
+			ports: in.callers.ports, reaches: in.callers.reach.of(m.principal),
+		}
+		out.all = append(out.all, c.workloads.get(m.class.id, inputs, buildWorkload))
+	}
+	c.workloads.end()
+	return out
+}
