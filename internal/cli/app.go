@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -65,7 +66,11 @@ func Run(ctx context.Context, app *App, args []string, commands ...Command) int 
 	case errors.Is(err, ErrNo):
 		return ExitNo
 	}
-	fmt.Fprintf(app.Err, "error: %s\n", printable(err.Error()))
+	message := strings.Split(err.Error(), "\n")
+	for i, line := range message {
+		message[i] = printable(line)
+	}
+	fmt.Fprintf(app.Err, "error: %s\n", strings.Join(message, "\n"))
 	var usage *usageError
 	if errors.As(err, &usage) {
 		fmt.Fprintf(app.Err, "See '%s --help'.\n", ran.CommandPath())

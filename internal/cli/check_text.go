@@ -50,7 +50,10 @@ func (f checkFinding) title() string {
 }
 
 func (r *checkResult) summary() string {
-	if len(r.Findings) == 0 {
+	switch {
+	case len(r.Findings) == 0 && r.Objects == 0:
+		return "there is nothing to check"
+	case len(r.Findings) == 0:
 		return "nothing is wrong"
 	}
 	var parts []string

@@ -12,10 +12,10 @@ its grants, every workload with what it serves and reaches, and what is wrong.
 The same resources always give the same text, so that two versions of a folder
 can be compared.
 
-With -o envoy or -o envoy-json it is what the proxies are told: for each class of
-pods that share a configuration, the Envoy resources in a stable order. What only
-a running pod has stands for itself: its sidecar is at 192.0.2.1, its application
-at 192.0.2.2, and the pods of others have no address.
+With -o envoy or -o envoy-json it is what the proxies are told: for each class
+of pods that share a configuration, the Envoy resources in a stable order. As
+only running pods have addresses, a class has its sidecar at 192.0.2.1 and its
+application at 192.0.2.2, and all other pods have none.
 
 Exit codes: 0 it was printed, whatever the findings; 2 the arguments make no
 sense, or a file cannot be read.`

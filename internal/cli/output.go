@@ -116,13 +116,13 @@ func (a *App) wantsColour() bool {
 	return runtime.GOOS != "windows" || a.Getenv("WT_SESSION") != ""
 }
 
-// printable escapes everything in a text that could command a terminal, except
-// for line ends. Names and values in it come from files that anybody may have
-// written.
+// printable escapes everything in a text that could command a terminal or pass
+// for a line of ours. Names and values in it come from files that anybody may
+// have written.
 func printable(s string) string {
 	var b strings.Builder
 	for _, r := range s {
-		if r == '\n' || unicode.IsPrint(r) {
+		if unicode.IsPrint(r) {
 			b.WriteRune(r)
 			continue
 		}

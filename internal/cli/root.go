@@ -40,7 +40,7 @@ func newRoot(app *App) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SuggestionsMinimumDistance = 2
 	app.meaning.register(root)
 	root.AddCommand(checkCommand(app), compileCommand(app), explainCommand(app), versionCommand(app))
 	return root
