@@ -3,6 +3,7 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,7 +110,7 @@ func Start(tb testing.TB, slots []Slot, options Options) *Rig {
 		p.Agent, err = agent.New(agent.Config{
 			TrustDomain: "cluster.local", Pod: mesh.Name{Namespace: slot.Namespace, Name: slot.Name}, ServiceAccount: slot.ServiceAccount,
 			Source: ca.Source(mesh.Account{Namespace: slot.Namespace, Name: slot.ServiceAccount}), XDSAddress: listener.Addr().String(),
-			Dir: filepath.Join(dir, fmt.Sprint(i)), Sink: options.Sink, Envoy: agent.Envoy{Binary: binary, LogLevel: "error"},
+			Dir: filepath.Join(dir, fmt.Sprint(i)), Sink: options.Sink, Envoy: agent.Envoy{Binary: binary, LogLevel: cmp.Or(os.Getenv("RIG_LOG"), "error")},
 			Logger: slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		})
 		if err != nil {
