@@ -228,7 +228,7 @@ func (s *subscription) refuse(out *sent, reason string) (culprit *envoy.Resource
 		return nil
 	}
 	for _, name := range out.removed {
-		if e, ok := s.held[name]; !ok || e.resource == gone {
+		if e, ok := s.held[name]; (!ok && s.wildcard) || e.resource == gone {
 			s.held[name] = entry{resource: unsure, named: e.named, again: true}
 		}
 	}
