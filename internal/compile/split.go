@@ -94,6 +94,24 @@ func buildSplit(in splitInputs) *resolvedSplit {
 	return s
 }
 
+// nestedSplits tells of backends that are roots of splits themselves (TS-8).
+func nestedSplits(root mesh.Name, s *resolvedSplit, byRoot map[mesh.Name][]*resolvedSplit) []mesh.Finding {
+	if s.refused {
+		return nil
+	}
+	r := reportOn(kindTrafficSplit, s.object)
+	for _, b := range s.backends {
+		if b.service == nil || b.weight == 0 || b.service.name == root {
+			continue
+		}
+		own := byRoot[b.service.name]
+		if i := slices.IndexFunc(own, func(o *resolvedSplit) bool { return !o.refused }); i >= 0 {
+			r.infof(place{"TS-8", b.field + ".service", "NotNested"}, "Service %s is split by TrafficSplit %s, which is not followed here: splits do not nest", b.name, own[i].name)
+		}
+	}
+	return r.findings
+}
+
 // rootUsable tells whether the root is a Service that can be split (TS-1).
 func rootUsable(r *report, in splitInputs) bool {
 	written := in.object.Spec.Service

@@ -108,6 +108,11 @@ func (c *Compiler) resolveSplits(in splitStageInputs) *splitSet {
 		out.byRoot[rootName] = append(out.byRoot[rootName], s)
 		out.findings = append(out.findings, s.findings...)
 	}
+	for root, splits := range out.byRoot {
+		for _, s := range splits {
+			out.findings = append(out.findings, nestedSplits(root, s, out.byRoot)...)
+		}
+	}
 	c.splits.end()
 	return out
 }
