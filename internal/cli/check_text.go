@@ -60,7 +60,7 @@ func (r *checkResult) summary() string {
 	for _, c := range []struct {
 		n    int
 		noun string
-	}{{r.Errors, "error"}, {r.Warnings, "warning"}, {r.Infos, "remark"}} {
+	}{{r.Errors, "error"}, {r.Warnings, "warning"}, {r.Infos, "info"}} {
 		if c.n > 0 {
 			parts = append(parts, count(c.n, c.noun))
 		}

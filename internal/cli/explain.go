@@ -68,8 +68,12 @@ func explainCommand(app *App) *cobra.Command {
 	flags.BoolVar(&f.tcp, "tcp", false, "ask for a TCP connection whose bytes are not HTTP")
 	addPathFlag(cmd, &f.paths)
 	addFormatFlag(cmd, &f.format)
-	for _, name := range []string{"from", "to", "method", "header", "path"} {
-		if err := cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions); err != nil {
+	completions := map[string]cobra.CompletionFunc{
+		"from": app.completeFrom(&f.paths, accountNames), "to": app.completeFrom(&f.paths, servicePorts),
+		"method": cobra.NoFileCompletions, "header": cobra.NoFileCompletions, "path": cobra.NoFileCompletions,
+	}
+	for name, complete := range completions {
+		if err := cmd.RegisterFlagCompletionFunc(name, complete); err != nil {
 			panic(err) // the flag was added above
 		}
 	}

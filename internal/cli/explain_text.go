@@ -144,13 +144,11 @@ func destinationRow(d explain.Destination) row {
 	}
 	by := "-"
 	for i, g := range d.Grants {
-		switch {
-		case i == 0:
-			by = ""
-		default:
-			by += ", "
+		if i == 0 {
+			by = "TrafficTarget " + g.TrafficTarget
+		} else {
+			by += ", TrafficTarget " + g.TrafficTarget
 		}
-		by += "TrafficTarget " + g.TrafficTarget
 		if g.Match != "" {
 			by += " (" + g.Match + ")"
 		}

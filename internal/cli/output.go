@@ -30,6 +30,7 @@ type choice struct {
 	choices []string
 }
 
+// String returns the chosen word.
 func (c choice) String() string {
 	if c.value == nil {
 		return ""
@@ -37,8 +38,10 @@ func (c choice) String() string {
 	return *c.value
 }
 
+// Type returns the words, as help shows them.
 func (c choice) Type() string { return strings.Join(c.choices, "|") }
 
+// Set takes one of the words.
 func (c choice) Set(s string) error {
 	if !slices.Contains(c.choices, s) {
 		return fmt.Errorf("want %s", strings.Join(c.choices, ", "))
