@@ -1,15 +1,19 @@
 package envoy
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	networkinputv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/smi-project/smi/mesh"
 )
@@ -23,35 +27,70 @@ type accessInputs struct {
 
 func accessName(port uint16) string { return name("access", port) }
 
+// Fields of the messages that rules are assembled from.
+const (
+	fieldTypedConfig   = 2 // of a TypedExtensionConfig
+	fieldAnyValue      = 2 // of an Any
+	fieldMatcher       = 4 // of RBAC
+	fieldShadowMatcher = 5 // of RBAC
+	fieldMatcherTree   = 2 // of a Matcher
+	fieldExactMatchMap = 2 // of a MatcherTree
+	fieldMap           = 1 // of a MatchMap
+	fieldMapValue      = 2 // of an entry of a map
+)
+
 // buildAccess renders who may send what to a port, as the configuration of the
 // RBAC filter. Its matcher form finds a source's grants in one look-up; what
 // nothing allows is denied (AC-1), unless the mode enforces nothing (AC-16).
 func buildAccess(_ *parts, in accessInputs) *Resource {
-	rbac := &rbacv3.RBAC{}
+	var rbac piece
 	switch in.mode {
 	case mesh.Permissive:
+		rbac = newPiece(&rbacv3.RBAC{})
 	case mesh.Audit:
-		rbac.ShadowMatcher = accessMatcher(in.policy, in.port)
+		rbac = wrap(fieldShadowMatcher, accessMatcher(in.policy, in.port))
 	default:
-		rbac.Matcher = accessMatcher(in.policy, in.port)
+		rbac = wrap(fieldMatcher, accessMatcher(in.policy, in.port))
 	}
-	return extensionResource(accessName(in.port.Number), rbac)
+	name := accessName(in.port.Number)
+	head := newPiece(&corev3.TypedExtensionConfig{Name: name, TypedConfig: &anypb.Any{TypeUrl: typeURL(&rbacv3.RBAC{})}})
+	// Fields of the Any come in two parts, which Envoy joins.
+	return join(head, wrap(fieldTypedConfig, wrap(fieldAnyValue, rbac))).resource(name, typeURL(&corev3.TypedExtensionConfig{}))
 }
 
-func accessMatcher(policy *mesh.Policy, port mesh.InboundPort) *xdsmatcherv3.Matcher {
-	entries := map[string]*xdsmatcherv3.Matcher_OnMatch{}
+func accessMatcher(policy *mesh.Policy, port mesh.InboundPort) piece {
+	entries := map[string]piece{}
 	if port.Plaintext {
-		entries[keyPlaintext] = allowPlaintext
+		entries[keyPlaintext] = newPiece(allowPlaintext)
 	}
+	// Most sources of a port have the same grants as some other.
+	known := map[string]piece{}
 	rules := map[*mesh.Grant]*grantRules{}
 	for source, grants := range grantsBySource(policy, port.Number) {
-		entries[sourceKey(source)] = sourceRules(grants, rules)
+		same := fmt.Sprint(grants) // of pointers
+		rule, ok := known[same]
+		if !ok {
+			rule = newPiece(sourceRules(grants, rules))
+			known[same] = rule
+		}
+		entries[sourceKey(source)] = rule
 	}
-	matcher := &xdsmatcherv3.Matcher{OnNoMatch: deny}
-	if len(entries) > 0 {
-		matcher.MatcherType = exactMap(keyInput, entries)
+	matcher := newPiece(&xdsmatcherv3.Matcher{OnNoMatch: deny})
+	if len(entries) == 0 {
+		return matcher
 	}
-	return matcher
+	tree := exactMapOf(keyInput, entries)
+	return join(matcher, wrap(fieldMatcherTree, tree))
+}
+
+// exactMapOf is a MatcherTree that finds a rule by the input's value.
+func exactMapOf(input *xdscorev3.TypedExtensionConfig, entries map[string]piece) piece {
+	keys := slices.Sorted(maps.Keys(entries))
+	list := newAssembly(2 * len(keys))
+	for _, k := range keys {
+		list.message(fieldMap, mapKey(k), wrap(fieldMapValue, entries[k]))
+	}
+	return join(newPiece(&xdsmatcherv3.Matcher_MatcherTree{Input: input}), wrap(fieldExactMatchMap, list.piece()))
 }
 
 func grantsBySource(policy *mesh.Policy, port uint16) map[mesh.Principal][]*mesh.Grant {

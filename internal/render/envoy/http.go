@@ -117,12 +117,12 @@ func upgrade(value *matcherv3.StringMatcher) *accesslogv3.AccessLogFilter {
 	}}}
 }
 
-// buildInboundHTTP is the connection manager of a port, the same for every
+// inboundHTTP is the connection manager of a port, the same for every
 // class of pods: what differs between them are the rules that it asks for. It
 // stands in every chain of the port, since a connection manager that travels by
 // ECDS itself must not refer to rules that do: Envoy 1.40 crashes when such a
 // one is updated (tried).
-func buildInboundHTTP(p *parts, port uint16) *listenerv3.Filter {
+func inboundHTTP(p *parts, port uint16) *listenerv3.Filter {
 	access := &hcmv3.HttpFilter{
 		Name:       accessName(port),
 		ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: discovered(&rbacv3.RBAC{})},

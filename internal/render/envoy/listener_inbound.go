@@ -19,8 +19,7 @@ type inboundInputs struct {
 	mode    mesh.Mode
 	policy  *mesh.Policy
 	epochs  *accountEpochs
-	// http is the port's connection manager; nil for a port that speaks TCP.
-	http *listenerv3.Filter
+	shared  *portChains
 }
 
 // buildInbound is the listener of one port of a pod in the standalone runtime.
@@ -31,7 +30,6 @@ func buildInbound(p *parts, in inboundInputs) *Resource {
 		Name:             inboundName(in.port.Number),
 		Address:          socketAddress(in.address, in.port.Number),
 		ListenerFilters:  p.tlsInspector,
-		FilterChains:     inboundChains(p, in),
 		AccessLog:        p.refusedLog,
 		TcpKeepalive:     keepalive.TcpKeepalive,
 		TrafficDirection: corev3.TrafficDirection_INBOUND,
@@ -41,35 +39,48 @@ func buildInbound(p *parts, in inboundInputs) *Resource {
 		l.ListenerFiltersTimeout = seconds(sniffSeconds)
 		l.ContinueOnListenerFiltersTimeout = true
 	}
-	return newResource(l.Name, l)
+	return withChains(l, inboundChains(p, in)).resource(l.Name, typeURL(l))
+}
+
+// chain is a filter chain in two pieces: what is its own, and what it shares
+// with others of its port.
+type chain struct{ own, shared piece }
+
+const fieldFilterChains = 3 // of a Listener
+
+func withChains(l *listenerv3.Listener, chains []chain) piece {
+	head := newPiece(l)
+	a := newAssembly(1 + 2*len(chains))
+	a.fields(head)
+	for _, c := range chains {
+		a.message(fieldFilterChains, c.own, c.shared)
+	}
+	return a.piece()
 }
 
 // inboundChains are the filter chains of a pod's port, whatever listener they
 // stand in. Ports that are judged have one per source, so that Envoy can drain
 // one source's connections alone: it keeps every chain that did not change.
-func inboundChains(p *parts, in inboundInputs) []*listenerv3.FilterChain {
-	secured := p.chainParts(in)
+func inboundChains(p *parts, in inboundInputs) []chain {
 	number := strconv.Itoa(int(in.port.Number))
-	chain := func(suffix string, serverNames ...string) *listenerv3.FilterChain {
-		return &listenerv3.FilterChain{
+	secured := func(suffix string, serverNames ...string) chain {
+		return chain{newPiece(&listenerv3.FilterChain{
 			Name:             number + "|" + suffix,
 			FilterChainMatch: &listenerv3.FilterChainMatch{TransportProtocol: "tls", ServerNames: serverNames},
-			Filters:          secured.filters,
-			TransportSocket:  secured.socket,
-		}
+		}), in.shared.secured}
 	}
-	var chains []*listenerv3.FilterChain
+	var chains []chain
 	if in.mode.Enforced() {
 		for _, s := range sourceChains(in) {
-			chains = append(chains, chain(s.serverName+"|"+strconv.FormatUint(s.epoch, 10), s.serverName))
+			chains = append(chains, secured(s.serverName+"|"+strconv.FormatUint(s.epoch, 10), s.serverName))
 		}
 		if !in.port.Plaintext {
-			return append(chains, chain("others"))
+			return append(chains, secured("others"))
 		}
 	}
 	// Only meshed clients use server names of our domain; the TLS of others is
 	// the application's.
-	return append(chains, chain("others", "*."+sourceDomain), &listenerv3.FilterChain{Name: number + "|plaintext", Filters: p.plainFilters(in)})
+	return append(chains, secured("others", "*."+sourceDomain), chain{newPiece(&listenerv3.FilterChain{Name: number + "|plaintext"}), in.shared.plain})
 }
 
 // sourceChain is a part of a port's sources that is drained on its own.
@@ -100,25 +111,32 @@ func sourceChains(in inboundInputs) []sourceChain {
 	return chains
 }
 
-// chainParts are what all chains of a port that end mutual TLS share.
-type chainParts struct {
-	socket  *corev3.TransportSocket
-	filters []*listenerv3.Filter
+// portChains are what all chains of a port share, whatever class it is of.
+type portChains struct {
+	// http is the port's connection manager; nil for a port that speaks TCP.
+	http *listenerv3.Filter
+	// secured ends mutual TLS, plain serves peers without identity.
+	secured, plain piece
 }
 
-func (p *parts) chainParts(in inboundInputs) chainParts {
-	if in.port.Protocol.SpeaksHTTP() {
-		return chainParts{p.serverHTTP, []*listenerv3.Filter{p.peer, in.http}}
-	}
-	return chainParts{p.serverTCP, []*listenerv3.Filter{p.sharedPeer, handOver(in.port.Number)}}
+type portChainsInputs struct {
+	port     uint16
+	protocol mesh.Protocol
 }
 
-// plainFilters serve peers without identity.
-func (p *parts) plainFilters(in inboundInputs) []*listenerv3.Filter {
-	if in.port.Protocol.SpeaksHTTP() {
-		return []*listenerv3.Filter{p.noPeer, in.http}
+func buildPortChains(p *parts, in portChainsInputs) *portChains {
+	c := &portChains{}
+	if in.protocol != mesh.TCP {
+		c.http = inboundHTTP(p, in.port)
 	}
-	return []*listenerv3.Filter{p.noPeer, handOverPlain(in.port.Number)}
+	secured := &listenerv3.FilterChain{TransportSocket: p.serverTCP, Filters: []*listenerv3.Filter{p.sharedPeer, handOver(in.port)}}
+	plain := &listenerv3.FilterChain{Filters: []*listenerv3.Filter{p.noPeer, handOverPlain(in.port)}}
+	if in.protocol.SpeaksHTTP() {
+		secured.TransportSocket, secured.Filters = p.serverHTTP, []*listenerv3.Filter{p.peer, c.http}
+		plain.Filters = []*listenerv3.Filter{p.noPeer, c.http}
+	}
+	c.secured, c.plain = newPiece(secured), newPiece(plain)
+	return c
 }
 
 // onlyRefused selects connections that no filter chain took.

@@ -25,8 +25,7 @@ type innerInputs struct {
 	policy *mesh.Policy
 	port   mesh.InboundPort
 	mode   mesh.Mode
-	// http is the port's connection manager; nil for a port that speaks TCP.
-	http *listenerv3.Filter
+	shared *portChains
 }
 
 // buildInner is where connections to a port that speaks TCP, or does not say,
@@ -57,7 +56,7 @@ func buildInner(p *parts, in innerInputs) *Resource {
 	if in.port.Protocol == mesh.Undeclared {
 		sniff(l)
 		l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{
-			Name: chainHTTP, Filters: []*listenerv3.Filter{in.http},
+			Name: chainHTTP, Filters: []*listenerv3.Filter{in.shared.http},
 		})
 	}
 	l.FilterChainMatcher = innerMatcher(in)

@@ -107,13 +107,7 @@ func buildProxy(p *parts, in proxyInputs) *Resource {
 		Address:          socketAddress(in.address, in.port),
 		TcpKeepalive:     keepalive.TcpKeepalive,
 		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
-		FilterChains: []*listenerv3.FilterChain{{
-			Name: chainHTTP,
-			Filters: []*listenerv3.Filter{
-				ownIdentity(in.source),
-				p.proxyHTTP,
-			},
-		}},
 	}
-	return newResource(l.Name, l)
+	own := newPiece(&listenerv3.FilterChain{Name: chainHTTP, Filters: []*listenerv3.Filter{ownIdentity(in.source)}})
+	return withChains(l, []chain{{own, p.proxyHTTP}}).resource(l.Name, typeURL(l))
 }

@@ -4,6 +4,7 @@ import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 )
 
@@ -23,7 +24,10 @@ type parts struct {
 	peer         *listenerv3.Filter
 	sharedPeer   *listenerv3.Filter
 	noPeer       *listenerv3.Filter
-	proxyHTTP    *listenerv3.Filter
+	// proxyHTTP is the last filter of the HTTP proxy, as a filter chain.
+	proxyHTTP piece
+	// proxyRoutes are the routes of a class that reaches nothing.
+	proxyRoutes piece
 	// refusedLog records connections that no filter chain took.
 	refusedLog []*accesslogv3.AccessLog
 }
@@ -42,8 +46,11 @@ func newParts(o Options) *parts {
 		noPeer:       noIdentity(),
 	}
 	p.refusedLog = onlyRefused(o.tcpLog([]tag{{TagSide, "server"}, {TagGrant, Denied}}))
-	p.proxyHTTP = httpManagerFilter(p.httpManager(httpConfig{
+	p.proxyRoutes = newPiece(&routev3.RouteConfiguration{
+		Name: ProxyName, VirtualHosts: []*routev3.VirtualHost{everythingElse}, ValidateClusters: no(),
+	})
+	p.proxyHTTP = newPiece(&listenerv3.FilterChain{Filters: []*listenerv3.Filter{httpManagerFilter(p.httpManager(httpConfig{
 		stats: "outbound", rds: ProxyName, forbidden: forbiddenHere, tags: clientTags(),
-	}))
+	}))}})
 	return p
 }

@@ -24,14 +24,17 @@ const outside = "outside"
 // forward is the cluster that resolves names outside the mesh.
 const forward = "forward"
 
+const fieldVirtualHosts = 2 // of a RouteConfiguration
+
 // proxyRoutes assembles the route configuration of a class's HTTP proxy from
 // the virtual hosts of what it reaches.
-func proxyRoutes(hosts []*routev3.VirtualHost) *Resource {
-	return newResource(ProxyName, &routev3.RouteConfiguration{
-		Name:             ProxyName,
-		VirtualHosts:     append(hosts[:len(hosts):len(hosts)], everythingElse),
-		ValidateClusters: no(),
-	})
+func proxyRoutes(p *parts, hosts []piece) *Resource {
+	a := newAssembly(1 + len(hosts))
+	a.fields(p.proxyRoutes)
+	for _, h := range hosts {
+		a.message(fieldVirtualHosts, h)
+	}
+	return a.piece().resource(ProxyName, typeURL(&routev3.RouteConfiguration{}))
 }
 
 // everythingElse leaves names that a class does not reach to the outside
@@ -49,7 +52,7 @@ var everythingElse = &routev3.VirtualHost{Name: outside, Domains: []string{"*"},
 
 // buildProxyHost is the virtual host of a Service's port in the HTTP proxy of
 // classes that reach it; own tells that they share its namespace.
-func buildProxyHost(p *parts, in proxyHostInputs) *routev3.VirtualHost {
+func buildProxyHost(p *parts, in proxyHostInputs) piece {
 	key := keyOf(in.port)
 	domains := serviceDomains(key, p.ClusterDomain)
 	if in.own {
@@ -57,11 +60,11 @@ func buildProxyHost(p *parts, in proxyHostInputs) *routev3.VirtualHost {
 	}
 	if in.port.Protocol == mesh.TCP {
 		body := "smi: " + key.label() + " speaks TCP; use the address that this workload has for it\n"
-		return &routev3.VirtualHost{Name: key.String(), Domains: domains, Routes: []*routev3.Route{
+		return newPiece(&routev3.VirtualHost{Name: key.String(), Domains: domains, Routes: []*routev3.Route{
 			{Match: everything(), Action: directResponse(421, body), Metadata: routeMetadata(map[string]string{"side": "client", "service": key.label()})},
-		}}
+		}})
 	}
-	return virtualHost(key.String(), domains, serviceRoutes(in.port))
+	return newPiece(virtualHost(key.String(), domains, serviceRoutes(in.port)))
 }
 
 type proxyHostInputs struct {

@@ -3,9 +3,6 @@ package envoy
 import (
 	"slices"
 
-	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-
 	"github.com/smi-project/smi/mesh"
 )
 
@@ -15,7 +12,7 @@ type Renderer struct {
 	parts *parts
 
 	access       *memo[accessInputs, *Resource]
-	inboundHTTP  *memo[uint16, *listenerv3.Filter]
+	portChains   *memo[portChainsInputs, *portChains]
 	inbound      *memo[inboundInputs, *Resource]
 	inner        *memo[innerInputs, *Resource]
 	applications *memo[applicationInputs, *Resource]
@@ -25,7 +22,7 @@ type Renderer struct {
 	services   *memo[*mesh.ServicePort, *serviceResources]
 	clusters   *memo[clusterInputs, *Resource]
 	upstreams  *memo[upstreamInputs, *Resource]
-	proxyHosts *memo[proxyHostInputs, *routev3.VirtualHost]
+	proxyHosts *memo[proxyHostInputs, piece]
 	proxies    *memo[proxyInputs, *Resource]
 	requests   *memo[proxyInputs, *Resource]
 	// proxyRoutes depend on all that a class reaches, which the class stands for.
@@ -73,7 +70,7 @@ func New(o Options) *Renderer {
 	return &Renderer{
 		parts:           newParts(o.withDefaults()),
 		access:          newMemo(buildAccess),
-		inboundHTTP:     newMemo(buildInboundHTTP),
+		portChains:      newMemo(buildPortChains),
 		inbound:         newMemo(buildInbound),
 		inner:           newMemo(buildInner),
 		applications:    newMemo(buildApplication),
@@ -189,17 +186,16 @@ func (r *Renderer) render(m *mesh.Mesh, p *Proxy, n *node) []*Resource {
 
 func (r *Renderer) appendInbound(out []*Resource, p *Proxy, port mesh.InboundPort, epochs *accountEpochs) []*Resource {
 	w := p.Workload
-	var http *listenerv3.Filter
+	chains := r.portChains.get(r, portChainsInputs{port.Number, port.Protocol})
 	if port.Protocol != mesh.TCP {
-		http = r.inboundHTTP.get(r, port.Number)
 		out = append(out, r.access.get(r, accessInputs{w.Policy, port, w.Mode}))
 	}
 	out = append(out,
 		r.applications.get(r, applicationInputs{p.Placement.AppAddress, port.Number, port.Protocol}),
-		r.inbound.get(r, inboundInputs{p.Placement.SidecarAddress, w.Account, port, w.Mode, w.Policy, epochs, http}),
+		r.inbound.get(r, inboundInputs{p.Placement.SidecarAddress, w.Account, port, w.Mode, w.Policy, epochs, chains}),
 	)
 	if port.Protocol == mesh.TCP || port.Protocol == mesh.Undeclared {
-		out = append(out, r.internal.get(r, innerName(port.Number)), r.inner.get(r, innerInputs{w.Policy, port, w.Mode, http}))
+		out = append(out, r.internal.get(r, innerName(port.Number)), r.inner.get(r, innerInputs{w.Policy, port, w.Mode, chains}))
 	}
 	return out
 }
@@ -266,13 +262,13 @@ func (r *Renderer) appendUpstreams(out []*Resource, m *mesh.Mesh, p *Proxy, sour
 func (r *Renderer) routesOf(w *mesh.Workload) *Resource {
 	e, ok := r.proxyRoutes[w]
 	if !ok {
-		hosts := make([]*routev3.VirtualHost, 0, len(w.Reaches)+1)
+		hosts := make([]piece, 0, len(w.Reaches)+1)
 		for _, sp := range w.Reaches {
 			if sp.Protocol != mesh.UDP {
 				hosts = append(hosts, r.proxyHosts.get(r, proxyHostInputs{sp, sp.Service.Namespace == w.Account.Namespace}))
 			}
 		}
-		e = &memoEntry[*Resource]{out: proxyRoutes(hosts)}
+		e = &memoEntry[*Resource]{out: proxyRoutes(r.parts, hosts)}
 		r.proxyRoutes[w] = e
 		r.built++
 	}
@@ -295,7 +291,7 @@ func buildService(p *parts, port *mesh.ServicePort) *serviceResources {
 func (r *Renderer) sweep() {
 	g := r.generation
 	r.built = 0
-	r.live = r.access.sweep(g) + r.inboundHTTP.sweep(g) + r.inbound.sweep(g) + r.inner.sweep(g) + r.applications.sweep(g) +
+	r.live = r.access.sweep(g) + r.portChains.sweep(g) + r.inbound.sweep(g) + r.inner.sweep(g) + r.applications.sweep(g) +
 		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) +
 		r.proxyHosts.sweep(g) + r.proxies.sweep(g) + r.requests.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g)
 	for w, e := range r.proxyRoutes {

@@ -1,9 +1,7 @@
 package envoy
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -22,20 +20,17 @@ type Resource struct {
 	Body *anypb.Any
 }
 
-// newResource marshals a message deterministically and hashes it.
+// newResource encodes a message.
 func newResource(name string, message proto.Message) *Resource {
-	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(message)
-	if err != nil {
-		// Only an invalid UTF-8 string or a missing required field does this, and
-		// compile lets neither through.
-		panic(fmt.Sprintf("render/envoy: resource %s: %v", name, err))
-	}
-	sum := sha256.Sum256(body)
-	url := "type.googleapis.com/" + string(message.ProtoReflect().Descriptor().FullName())
+	return newPiece(message).resource(name, typeURL(message))
+}
+
+// resource makes a piece that is a whole message of that type a resource.
+func (p piece) resource(name, url string) *Resource {
 	return &Resource{
 		Type:    url,
 		Name:    name,
-		Version: hex.EncodeToString(sum[:8]),
-		Body:    &anypb.Any{TypeUrl: url, Value: body},
+		Version: hex.EncodeToString(p.sum[:8]),
+		Body:    &anypb.Any{TypeUrl: url, Value: p.bytes()},
 	}
 }

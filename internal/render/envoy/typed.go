@@ -16,7 +16,7 @@ const typeURLPrefix = "type.googleapis.com/"
 
 // typed packs an extension's configuration.
 func typed(message proto.Message) *anypb.Any {
-	return newResource("", message).Body
+	return &anypb.Any{TypeUrl: typeURL(message), Value: encode(message)}
 }
 
 // typeURL is the type URL of a message.
