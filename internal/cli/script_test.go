@@ -61,13 +61,18 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 // generate writes an HTTPRouteGroup that is too large for a script:
 // generate matches N FILE has N matches, generate regex N FILE one with an
-// expression of N characters.
+// expression of N characters; generate zeros N FILE has N bytes of nothing.
 func generate(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
-		ts.Fatalf("usage: generate matches|regex N FILE")
+		ts.Fatalf("usage: generate matches|regex|zeros N FILE")
 	}
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
+	if args[0] == "zeros" {
+		ts.Check(os.WriteFile(ts.MkAbs(args[2]), nil, 0o600))
+		ts.Check(os.Truncate(ts.MkAbs(args[2]), int64(n)))
+		return
+	}
 	var b strings.Builder
 	b.WriteString("apiVersion: specs.smi-spec.io/v1alpha4\nkind: HTTPRouteGroup\nmetadata: {name: generated, namespace: shop}\nspec:\n  matches:\n")
 	switch args[0] {
