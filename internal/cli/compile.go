@@ -67,6 +67,6 @@ func compileCommand(app *App) *cobra.Command {
 	}
 	addPathFlag(cmd, &paths)
 	addChoiceFlag(cmd, choice{&output, []string{outputMesh, outputEnvoy, outputEnvoyJSON}}, false, [2]string{"output", "o"}, "what to print, and how")
-	cmd.Flags().StringVar(&account, "account", "", "print the proxies of one account only, NAMESPACE/SERVICEACCOUNT (with -o envoy and envoy-json)")
+	cmd.Flags().StringVar(&account, "account", "", "print the proxies of one account only, `NAMESPACE/SERVICEACCOUNT` (with -o envoy and envoy-json)")
 	return cmd
 }

@@ -60,11 +60,11 @@ func explainCommand(app *App) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.from, "from", "", "account of the client, NAMESPACE/SERVICEACCOUNT; outside for a client that is not in the mesh")
-	flags.StringVar(&f.to, "to", "", "Service and port, NAMESPACE/SERVICE:PORT")
+	flags.StringVar(&f.from, "from", "", "account of the client, `NAMESPACE/SERVICEACCOUNT`, or \"outside\" for one that is not in the mesh")
+	flags.StringVar(&f.to, "to", "", "where the request is sent, `NAMESPACE/SERVICE:PORT`")
 	flags.StringVarP(&f.method, "method", "X", "GET", "method of the request")
 	flags.StringVar(&f.path, "path", "/", "path of the request, with or without a query")
-	flags.StringArrayVarP(&f.headers, "header", "H", nil, "header of the request, NAME=VALUE; may be repeated")
+	flags.StringArrayVarP(&f.headers, "header", "H", nil, "`NAME=VALUE` of a header of the request; may be repeated")
 	flags.BoolVar(&f.tcp, "tcp", false, "ask for a TCP connection whose bytes are not HTTP")
 	addPathFlag(cmd, &f.paths)
 	addFormatFlag(cmd, &f.format)

@@ -19,7 +19,7 @@ type input struct {
 }
 
 func addPathFlag(cmd *cobra.Command, paths *[]string) {
-	cmd.Flags().StringArrayVarP(paths, "filename", "f", nil, "file or folder with manifests, or - for the standard input; may be repeated")
+	cmd.Flags().StringArrayVarP(paths, "filename", "f", nil, "`PATH` of a file or folder with manifests, or - for the standard input; may be repeated")
 	if err := cmd.MarkFlagFilename("filename", "yaml", "yml", "json"); err != nil {
 		panic(err) // the flag was added above
 	}

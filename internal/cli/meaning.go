@@ -18,7 +18,7 @@ type meaning struct {
 
 func (m *meaning) register(root *cobra.Command) {
 	m.mode = string(mesh.Strict)
-	root.PersistentFlags().StringVar(&m.trustDomain, "trust-domain", "cluster.local", "SPIFFE trust domain of the mesh")
+	root.PersistentFlags().StringVar(&m.trustDomain, "trust-domain", "cluster.local", "SPIFFE trust `domain` of the mesh")
 	modes := []string{string(mesh.Strict), string(mesh.Permissive), string(mesh.Audit)}
 	addChoiceFlag(root, choice{&m.mode, modes}, true, [2]string{"mode", ""},
 		"what happens to traffic that nothing allows, in namespaces whose label smi-spec.io/access does not say")
