@@ -71,6 +71,11 @@ func (p *Pod) sniff(conn net.Conn, port uint16, web *handedListener) {
 		return
 	}
 	defer func() { _ = conn.Close() }()
+	p.answer(conn, reader, port)
+}
+
+// answer says who it is to every line.
+func (p *Pod) answer(conn net.Conn, reader *bufio.Reader, port uint16) {
 	for {
 		if _, err := reader.ReadString('\n'); err != nil {
 			return
@@ -87,6 +92,10 @@ func (p *Pod) handler(port uint16) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.RequestURI, "/stream") {
 			p.stream(w, r)
+			return
+		}
+		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+			p.upgrade(w, port)
 			return
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -112,6 +121,18 @@ func (p *Pod) stream(w http.ResponseWriter, r *http.Request) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// upgrade takes an upgrade and answers each line, whatever protocol it is in.
+func (p *Pod) upgrade(w http.ResponseWriter, port uint16) {
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	p.answer(conn, buffered.Reader, port)
 }
 
 // handedListener serves connections that were accepted elsewhere.

@@ -111,7 +111,7 @@ func Start(tb testing.TB, slots []Slot, options Options) *Rig {
 			TrustDomain: "cluster.local", Pod: mesh.Name{Namespace: slot.Namespace, Name: slot.Name}, ServiceAccount: slot.ServiceAccount,
 			Source: ca.Source(mesh.Account{Namespace: slot.Namespace, Name: slot.ServiceAccount}), XDSAddress: listener.Addr().String(),
 			Dir: filepath.Join(dir, fmt.Sprint(i)), Sink: options.Sink, Envoy: agent.Envoy{Binary: binary, LogLevel: cmp.Or(os.Getenv("RIG_LOG"), "error")},
-			Logger: slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+			Logger: slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: logLevel()})).With("pod", slot.Namespace+"/"+slot.Name),
 		})
 		if err != nil {
 			tb.Fatal(err)
@@ -123,6 +123,15 @@ func Start(tb testing.TB, slots []Slot, options Options) *Rig {
 		})
 	}
 	return r
+}
+
+// logLevel lets Envoy's own log through where somebody asked for it, with
+// RIG_LOG=debug.
+func logLevel() slog.Level {
+	if os.Getenv("RIG_LOG") != "" {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
 }
 
 // socketDir is short enough for the paths of Unix sockets.
