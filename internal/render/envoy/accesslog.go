@@ -107,14 +107,15 @@ func with(tags []tag, more ...tag) []tag {
 // httpLog returns the access loggers of an HTTP connection manager.
 func (o Options) httpLog(tags []tag) []*accesslogv3.AccessLog {
 	var logs []*accesslogv3.AccessLog
-	if o.Metrics == ALS {
+	switch o.Metrics {
+	case ALS:
 		logs = append(logs, accessLog("envoy.access_loggers.http_grpc", &grpcv3.HttpGrpcAccessLogConfig{
 			CommonConfig:                    alsConfig(tags),
 			AdditionalRequestHeadersToLog:   []string{"content-type"},
 			AdditionalResponseHeadersToLog:  []string{"grpc-status"},
 			AdditionalResponseTrailersToLog: []string{"grpc-status"},
 		}))
-	} else {
+	case Stats:
 		logs = append(logs, statsLog(with(tags, tag{"code", "%RESPONSE_CODE%"}, tag{"grpc_status", "%GRPC_STATUS_NUMBER%"}), "requests_total", "request_duration_seconds"))
 	}
 	return append(logs, o.fileLog(with(tags,
@@ -125,9 +126,10 @@ func (o Options) httpLog(tags []tag) []*accesslogv3.AccessLog {
 // tcpLog returns the access loggers of a TCP proxy.
 func (o Options) tcpLog(tags []tag) []*accesslogv3.AccessLog {
 	var logs []*accesslogv3.AccessLog
-	if o.Metrics == ALS {
+	switch o.Metrics {
+	case ALS:
 		logs = append(logs, accessLog("envoy.access_loggers.tcp_grpc", &grpcv3.TcpGrpcAccessLogConfig{CommonConfig: alsConfig(tags)}))
-	} else {
+	case Stats:
 		logs = append(logs, statsLog(with(tags, tag{"flags", "%RESPONSE_FLAGS%"}), "connections_total", ""))
 	}
 	return append(logs, o.fileLog(tags)...)

@@ -162,7 +162,7 @@ func TestWeightsMoveWithoutClosing(t *testing.T) {
 			}
 			return nil
 		})
-		for range 400 {
+		for range 200 {
 			got, err := do(byWeb, "GET", "http://ledger.bank/")
 			if err != nil || got.status != 200 {
 				t.Fatalf("%v, %v", got, err)

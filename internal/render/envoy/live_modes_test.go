@@ -1,7 +1,9 @@
 package envoy
 
 import (
+	"net"
 	"net/http"
+	"strconv"
 	"testing"
 
 	"github.com/smi-project/smi/mesh"
@@ -28,26 +30,31 @@ func TestModes(t *testing.T) {
 				stranger := l.direct(t, canary, SourceName(principal(canary)))
 				wantReply(t, stranger, "GET", l.url(ledger, portHTTP, "/any"), want[tt.stranger])
 				wantReply(t, l.direct(t, web, SourceName(principal(web))), "GET", l.url(ledger, portHTTP, "/accounts"), reply{200, "ledger", "xfcc=[\"URI="})
+				// All of these wait for the server to speak; they wait together.
+				var greeted, closed []net.Conn
 				for _, port := range []int{portTCP, portUndeclared} {
-					wantRead(t, l.dial(t, web, SourceName(principal(web)), port), "hello\n")
-					c := l.dial(t, canary, SourceName(principal(canary)), port)
-					if tt.stranger {
-						wantRead(t, c, "hello\n")
-					} else {
-						wantClosed(t, c)
-					}
-				}
-
-				plain := func(port, path string) string { return "http://" + address(ledger) + ":" + port + path }
-				wantReply(t, http.DefaultClient, "GET", plain("8080", "/any"), reply{200, "ledger", "xfcc=[]"}, "X-Forwarded-Client-Cert", "URI=spiffe://cluster.local/ns/shop/sa/web")
-				wantReply(t, http.DefaultClient, "GET", plain("7000", "/any"), reply{200, "", "ok"})
-				for _, port := range []string{"5432", "7000"} {
-					c, err := newPlain(address(ledger) + ":" + port)
+					greeted = append(greeted, l.dial(t, web, SourceName(principal(web)), port))
+					c, err := newPlain(net.JoinHostPort(address(ledger), strconv.Itoa(port)))
 					if err != nil {
 						t.Fatal(err)
 					}
-					defer func() { _ = c.Close() }()
+					t.Cleanup(func() { _ = c.Close() })
+					greeted = append(greeted, c)
+					c = l.dial(t, canary, SourceName(principal(canary)), port)
+					if tt.stranger {
+						greeted = append(greeted, c)
+					} else {
+						closed = append(closed, c)
+					}
+				}
+				plain := func(port, path string) string { return "http://" + address(ledger) + ":" + port + path }
+				wantReply(t, http.DefaultClient, "GET", plain("8080", "/any"), reply{200, "ledger", "xfcc=[]"}, "X-Forwarded-Client-Cert", "URI=spiffe://cluster.local/ns/shop/sa/web")
+				wantReply(t, http.DefaultClient, "GET", plain("7000", "/any"), reply{200, "", "ok"})
+				for _, c := range greeted {
 					wantRead(t, c, "hello\n")
+				}
+				for _, c := range closed {
+					wantClosed(t, c)
 				}
 				l.accepted(t)
 			})

@@ -30,6 +30,8 @@ const (
 	// Stats counts them in Envoy by the stats access logger, which Envoy calls
 	// work in progress.
 	Stats
+	// NoMetrics has proxies report nothing, to measure what reporting costs.
+	NoMetrics
 )
 
 // Options are the same for every proxy of a mesh.

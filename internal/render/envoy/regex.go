@@ -27,8 +27,7 @@ func hostExpression(expr string) (string, bool) {
 	}
 	re = re.Simplify()
 	if hasEnd(re) {
-		open, ended := splitEnd(re)
-		re = &syntax.Regexp{Op: syntax.OpAlternate, Sub: []*syntax.Regexp{open, ended}}
+		re = either(splitEnd(re))
 	}
 	return "(?:" + anyCase(re).String() + ")(?::[0-9]*)?", true
 }

@@ -41,8 +41,12 @@ func httpFilter(name string, message proto.Message) *hcmv3.HttpFilter {
 }
 
 // discovered is the source of an extension's configuration that comes by ECDS.
+// A listener waits for it however long it takes, and the one before it serves
+// meanwhile.
 func discovered(message proto.Message) *corev3.ExtensionConfigSource {
-	return &corev3.ExtensionConfigSource{ConfigSource: ads(), TypeUrls: []string{typeURL(message)}}
+	source := ads()
+	source.InitialFetchTimeout = seconds(0)
+	return &corev3.ExtensionConfigSource{ConfigSource: source, TypeUrls: []string{typeURL(message)}}
 }
 
 func ads() *corev3.ConfigSource {
