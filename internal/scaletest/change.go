@@ -2,6 +2,7 @@ package scaletest
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	access "github.com/smi-project/smi/api/access/v1alpha4"
 	split "github.com/smi-project/smi/api/split/v1alpha4"
@@ -21,6 +22,7 @@ func Changes() []Change {
 	return []Change{
 		{"weight of a split", func(w *World, round int) store.Object { return w.Reweigh(round) }},
 		{"source of a TrafficTarget", func(w *World, round int) store.Object { return w.Resource(round) }},
+		{"target port of a Service", func(w *World, round int) store.Object { return w.Retarget(round) }},
 		{"port of a Service", func(w *World, round int) store.Object { return w.Report(round) }},
 	}
 }
@@ -49,6 +51,15 @@ func (w *World) Report(round int) *corev1.Service {
 	i := round % len(w.Services)
 	s := w.Services[i].DeepCopy()
 	s.Spec.Ports[0].Port = ServicePort + 1 + int32(round%100)
+	w.Services[i] = s
+	return s
+}
+
+// Retarget is a Service that leads to another port of its pod.
+func (w *World) Retarget(round int) *corev1.Service {
+	i := round % len(w.Services)
+	s := w.Services[i].DeepCopy()
+	s.Spec.Ports[0].TargetPort = intstr.FromInt32(PodPort + 1 + int32(round%100))
 	w.Services[i] = s
 	return s
 }

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// suite is one of the things that are measured.
+type suite struct {
+	name, about string
+	run         func(context.Context, *bench) error
+}
+
+var suites = []suite{
+	{"compile", "from objects to what every proxy is sent", runCompile},
+	{"xds", "from a changed object to the last proxy, and memory per proxy", runXDS},
+	{"latency", "two sidecars beside two bare Envoys", runLatency},
+	{"access", "an access decision among many sources", runAccess},
+}
+
+// bench is one run of the program.
+type bench struct {
+	// quick halves sizes and rounds: good for a look, not for a figure.
+	quick bool
+	out   *report
+}
+
+const usage = `usage: bench [-quick] [all | compile | xds | latency | access ...]
+
+  -quick   smaller sizes and fewer rounds: about two minutes for all
+`
+
+func main() {
+	if len(os.Args) > 1 {
+		if role, ok := roles[os.Args[1]]; ok {
+			exit(role(os.Args[2:]))
+		}
+	}
+	quick := flag.Bool("quick", false, "smaller sizes and fewer rounds")
+	flag.Usage = func() { fmt.Fprint(os.Stderr, usage) }
+	flag.Parse()
+	chosen, err := choose(flag.Args())
+	if err != nil {
+		exit(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	b := &bench{quick: *quick, out: newReport(os.Stdout)}
+	b.out.machine()
+	for _, s := range chosen {
+		b.out.title(s.name, s.about)
+		if err := s.run(ctx, b); err != nil {
+			exit(fmt.Errorf("%s: %w", s.name, err))
+		}
+	}
+	b.out.end()
+}
+
+// choose returns the suites of those names; all if there is none.
+func choose(names []string) ([]suite, error) {
+	if len(names) == 0 || slices.Contains(names, "all") {
+		return suites, nil
+	}
+	var chosen []suite
+	for _, name := range names {
+		i := slices.IndexFunc(suites, func(s suite) bool { return s.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no suite %q\n%s", name, strings.TrimRight(usage, "\n"))
+		}
+		chosen = append(chosen, suites[i])
+	}
+	return chosen, nil
+}
+
+// roles are what the program is in processes that it starts itself, so that
+// memory and processor time can be told apart.
+var roles = map[string]func(args []string) error{
+	"role-app":        runApp,
+	"role-host":       runHost,
+	"role-xds-server": runXDSServer,
+	"role-xds-fleet":  runXDSFleet,
+}
+
+func exit(err error) {
+	if err == nil {
+		os.Exit(0)
+	}
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	os.Exit(1)
+}
