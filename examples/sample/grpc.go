@@ -50,6 +50,7 @@ func newGRPC(me who) (*grpc.Server, *health.Server) {
 // echoServer carries out the echo service.
 type echoServer struct{ who who }
 
+//nolint:revive // the order of parameters is gRPC's
 func sayHandler(srv any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
 	in := new(structpb.Struct)
 	if err := decode(in); err != nil {

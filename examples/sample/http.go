@@ -185,5 +185,5 @@ func writeJSON(w http.ResponseWriter, code int, body any) {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	encoder.Encode(body) // a client that has gone away needs no answer
+	_ = encoder.Encode(body) // a client that has gone away needs no answer
 }

@@ -131,7 +131,7 @@ func (s *server) serveListener(l net.Listener, kind portKind) error {
 	case kindAny:
 		web := newHandover(l.Addr())
 		defer web.Close()
-		go s.http.Serve(web)
+		go func() { _ = s.http.Serve(web) }() // ends when web is closed
 		err = s.acceptTCP(l, func(c net.Conn) { s.sniff(c, web) })
 	default:
 		err = s.http.Serve(l)

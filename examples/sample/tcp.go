@@ -61,7 +61,7 @@ func (s *server) introduction() []byte {
 func copyIdle(conn net.Conn) {
 	// The wrapper hides ReadFrom and WriteTo, which would bypass its deadlines.
 	idle := idleConn{conn}
-	io.Copy(struct{ io.Writer }{idle}, struct{ io.Reader }{idle})
+	_, _ = io.Copy(struct{ io.Writer }{idle}, struct{ io.Reader }{idle})
 }
 
 // idleConn ends a connection over which nothing moves for the idle timeout.

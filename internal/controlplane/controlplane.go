@@ -3,6 +3,7 @@ package controlplane
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -102,7 +103,7 @@ func (c *ControlPlane) Run(ctx context.Context, listener net.Listener) error {
 		return nil
 	})
 	err := group.Wait()
-	if ctx.Err() != nil && context.Cause(ctx) == ctx.Err() {
+	if err == nil || errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err

@@ -139,7 +139,7 @@ func (k *Keeper) succeeded(svid *SVID) time.Duration {
 	k.mu.Unlock()
 	k.logger.Debug("certificate renewed", "svid", svid)
 	life := svid.ExpiresAt.Sub(svid.IssuedAt)
-	return time.Duration(float64(life) * (2.0 / 3.0) * (1 - 0.05*rand.Float64()))
+	return time.Duration(float64(life) * (2.0 / 3.0) * (1 - 0.05*rand.Float64())) //nolint:gosec // spreads load, protects nothing
 }
 
 // failed notes an error and returns how long to pause: the back-off, but short
@@ -157,7 +157,7 @@ func (k *Keeper) failed(err error, retry time.Duration) time.Duration {
 			pause = max(firstRetry, min(pause, left/8))
 		}
 	}
-	pause -= time.Duration(float64(pause) * 0.2 * rand.Float64())
+	pause -= time.Duration(float64(pause) * 0.2 * rand.Float64()) //nolint:gosec // spreads load, protects nothing
 	k.logger.Warn("certificate not renewed", append(attrs, "retry_in", pause)...)
 	return pause
 }

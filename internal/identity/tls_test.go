@@ -132,7 +132,7 @@ func handshake(t *testing.T, server, client *tls.Config) (serverErr, clientErr e
 	defer conn.Close()
 	// A TLS 1.3 client learns of the server's refusal at its first read.
 	if clientErr = conn.HandshakeContext(ctx); clientErr == nil {
-		if _, clientErr = conn.Read(make([]byte, 2)); clientErr == io.EOF {
+		if _, clientErr = conn.Read(make([]byte, 2)); errors.Is(clientErr, io.EOF) {
 			clientErr = nil
 		}
 	}

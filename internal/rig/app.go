@@ -142,6 +142,7 @@ type handedListener struct {
 	done  chan struct{}
 }
 
+// Accept returns the next connection that was handed over.
 func (l *handedListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
@@ -151,6 +152,7 @@ func (l *handedListener) Accept() (net.Conn, error) {
 	}
 }
 
+// Close ends the waiting for connections.
 func (l *handedListener) Close() error {
 	select {
 	case <-l.done:

@@ -88,6 +88,7 @@ func readResponse(reader *bufio.Reader, method string) (*Answer, error) {
 		return closedOr(err)
 	}
 	body, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}

@@ -267,7 +267,7 @@ func TestServiceTakesEndsOnly(t *testing.T) {
 		https = append(https, &datav3.HTTPAccessLogEntry{CommonProperties: in})
 		tcps = append(tcps, &datav3.TCPAccessLogEntry{CommonProperties: in})
 	}
-	tcps = append(tcps, &datav3.TCPAccessLogEntry{CommonProperties: &datav3.AccessLogCommon{IntermediateLogEntry: true}}, nil)
+	tcps = append(tcps, &datav3.TCPAccessLogEntry{CommonProperties: &datav3.AccessLogCommon{IntermediateLogEntry: true}}, nil) //nolint:staticcheck // what an entry without a type has
 	for _, msg := range []*servicev3.StreamAccessLogsMessage{
 		{Identifier: &servicev3.StreamAccessLogsMessage_Identifier{LogName: "data"}},
 		{LogEntries: &servicev3.StreamAccessLogsMessage_HttpLogs{HttpLogs: &servicev3.StreamAccessLogsMessage_HTTPAccessLogEntries{LogEntry: https}}},

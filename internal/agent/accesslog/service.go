@@ -47,7 +47,7 @@ func (s *Service) StreamAccessLogs(stream servicev3.AccessLogService_StreamAcces
 func ended(in *datav3.AccessLogCommon) bool {
 	switch in.GetAccessLogType() {
 	case datav3.AccessLogType_NotSet:
-		return !in.GetIntermediateLogEntry()
+		return !in.GetIntermediateLogEntry() //nolint:staticcheck // all that an entry without a type has
 	case datav3.AccessLogType_TcpConnectionEnd, datav3.AccessLogType_DownstreamEnd:
 		return true
 	}
