@@ -28,7 +28,7 @@ var (
 
 // pastDisagreements are the seeds of meshes in which a real Envoy once did
 // something else than the oracle says.
-var pastDisagreements = []uint64{}
+var pastDisagreements = []uint64{62, 138, 139}
 
 // slots are the pods of all random meshes: three namespaces, accounts of one
 // pod and of several.
