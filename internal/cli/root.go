@@ -6,8 +6,10 @@ import (
 
 const rootLong = `smi gives SMI resources their meaning and carries it out.
 
-The commands below read Kubernetes and SMI manifests from files or folders and
-need no cluster. They answer for the mesh that these manifests describe.
+It reads Kubernetes and SMI manifests from files or folders and needs no cluster:
+check, explain and compile answer for the mesh that the manifests describe; run
+runs that mesh on this machine (Linux), request sends requests through it, and
+demo shows all of it on an example.
 
 Exit codes:
   0  done, and the answer is yes
