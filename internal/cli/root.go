@@ -6,10 +6,10 @@ import (
 
 const rootLong = `smi gives SMI resources their meaning and carries it out.
 
-It reads Kubernetes and SMI manifests from files or folders and needs no cluster:
-check, explain and compile answer for the mesh that the manifests describe; run
-runs that mesh on this machine (Linux), request sends requests through it, and
-demo shows all of it on an example.
+It reads Kubernetes and SMI manifests from files or folders and needs no
+cluster: check, explain and compile answer for the mesh that the manifests
+describe; run runs that mesh on this machine (Linux), request sends requests
+through it, and demo shows all of it on an example.
 
 Exit codes:
   0  done, and the answer is yes
