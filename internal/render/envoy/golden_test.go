@@ -38,6 +38,8 @@ func TestGolden(t *testing.T) {
 		{"shop/web", "ClusterLoadAssignment", "outbound|80|ledger.bank"},
 		{"shop/web", "TypedExtensionConfig", "tcp|5432|db.bank"},
 		{"shop/cart", "Listener", "outbound|80|ledger.bank"},
+		{"shop/cart", "RouteConfiguration", "outbound|80|ledger.bank"},
+		{"shop/cart", "TypedExtensionConfig", "tcp|5432|db.bank"},
 		{"shop/cart", "RouteConfiguration", "proxy"},
 		{"shop/cart", "RouteConfiguration", "outside"},
 		{"shop/cart", "Listener", "outside"},

@@ -14,14 +14,14 @@ import (
 const forbiddenHere = "smi: no TrafficTarget allows " + formatSource + " to call %REQ(:AUTHORITY)%\n"
 
 // upstreamInputs are what the listener of a Service's port depends on: where it
-// listens and for whom, but not where the traffic goes.
+// listens and for whom, but not where the traffic goes, nor whether it may. A
+// grant that comes or goes thus closes no connection of the application's.
 type upstreamInputs struct {
-	address   string
-	local     uint16
-	source    mesh.Principal
-	key       portKey
-	protocol  mesh.Protocol
-	reachable bool
+	address  string
+	local    uint16
+	source   mesh.Principal
+	key      portKey
+	protocol mesh.Protocol
 }
 
 // buildUpstream is the listener on the sidecar that stands for a Service's
@@ -38,7 +38,7 @@ func buildUpstream(p *parts, in upstreamInputs) *Resource {
 		return &listenerv3.FilterChain{Name: chainHTTP, Filters: []*listenerv3.Filter{own, httpManagerFilter(p.upstreamHTTP(in))}}
 	}
 	tcp := func() *listenerv3.FilterChain {
-		return &listenerv3.FilterChain{Name: chainTCP, Filters: []*listenerv3.Filter{own, p.upstreamTCP(in)}}
+		return &listenerv3.FilterChain{Name: chainTCP, Filters: []*listenerv3.Filter{own, discoveredTCP(tcpName(in.key))}}
 	}
 	switch {
 	case in.protocol.SpeaksHTTP():
@@ -54,30 +54,37 @@ func buildUpstream(p *parts, in upstreamInputs) *Resource {
 }
 
 func (p *parts) upstreamHTTP(in upstreamInputs) *hcmv3.HttpConnectionManager {
-	c := httpConfig{stats: "outbound", rds: outboundName(in.key), forbidden: "", tags: clientTags()}
-	if !in.reachable {
-		c.rds, c.forbidden = "", "smi: no TrafficTarget allows "+formatSource+" to call "+in.key.label()+"\n"
-		c.routes = refusal(in.key.label())
-	}
-	return p.httpManager(c)
+	return p.httpManager(httpConfig{
+		stats: "outbound", rds: outboundName(in.key), tags: clientTags(),
+		forbidden: "smi: no TrafficTarget allows " + formatSource + " to call " + in.key.label() + "\n",
+	})
 }
 
-func (p *parts) upstreamTCP(in upstreamInputs) *listenerv3.Filter {
-	if in.reachable {
-		return discoveredTCP(tcpName(in.key))
-	}
-	tags := with(clientTags(), tag{TagSide, "client"}, tag{TagService, in.key.label()}, tag{TagSplit, ""}, tag{TagGrant, Denied})
-	return tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog(tags)))
+// refusedInputs are a Service's port for classes that do not reach it.
+type refusedInputs struct {
+	key      portKey
+	protocol mesh.Protocol
 }
 
-// refusal answers every request with 403; the connection manager gives it its
+// buildRefused is what a Service's port is to classes that do not reach it:
+// resources of the same names, which refuse every request and connection.
+func buildRefused(p *parts, in refusedInputs) *serviceResources {
+	s := &serviceResources{}
+	if in.protocol != mesh.TCP {
+		name := outboundName(in.key)
+		s.routes = newResource(name, &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{{
+			Name: chainDenied, Domains: []string{"*"}, Routes: []*routev3.Route{refuse(in.key.label())},
+		}}})
+	}
+	if !in.protocol.SpeaksHTTP() {
+		tags := with(clientTags(), tag{TagSide, "client"}, tag{TagService, in.key.label()}, tag{TagSplit, ""}, tag{TagGrant, Denied})
+		s.tcp = extensionResource(tcpName(in.key), tcpProxy("denied", clusterDenied, p.tcpLog(tags)))
+	}
+	return s
+}
+
+// refuse answers every request with 403; the connection manager gives it its
 // text.
-func refusal(service string) *routev3.RouteConfiguration {
-	return &routev3.RouteConfiguration{Name: chainDenied, VirtualHosts: []*routev3.VirtualHost{{
-		Name: chainDenied, Domains: []string{"*"}, Routes: []*routev3.Route{refuse(service)},
-	}}}
-}
-
 func refuse(service string) *routev3.Route {
 	metadata := map[string]string{"side": "client", "grant": Denied}
 	if service != "" {

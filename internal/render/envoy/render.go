@@ -20,6 +20,7 @@ type Renderer struct {
 	denied       *memo[struct{}, *Resource]
 
 	services   *memo[*mesh.ServicePort, *serviceResources]
+	refused    *memo[refusedInputs, *serviceResources]
 	clusters   *memo[clusterInputs, *Resource]
 	upstreams  *memo[upstreamInputs, *Resource]
 	proxyHosts *memo[proxyHostInputs, piece]
@@ -77,6 +78,7 @@ func New(o Options) *Renderer {
 		internal:        newMemo(buildInternal),
 		denied:          newMemo(buildDenied),
 		services:        newMemo(buildService),
+		refused:         newMemo(buildRefused),
 		clusters:        newMemo(buildCluster),
 		upstreams:       newMemo(buildUpstream),
 		proxyHosts:      newMemo(buildProxyHost),
@@ -226,7 +228,7 @@ func (r *Renderer) appendOutbound(out []*Resource, m *mesh.Mesh, p *Proxy, backe
 }
 
 // appendUpstreams adds the listeners that stand for a Service's port each, and
-// what the reachable among them refer to.
+// the routes and weights that they refer to.
 func (r *Renderer) appendUpstreams(out []*Resource, m *mesh.Mesh, p *Proxy, source mesh.Principal) []*Resource {
 	if len(p.Placement.Upstreams) == 0 {
 		return out
@@ -241,12 +243,14 @@ func (r *Renderer) appendUpstreams(out []*Resource, m *mesh.Mesh, p *Proxy, sour
 			if !ok || sp.Protocol == mesh.UDP {
 				continue
 			}
-			in := upstreamInputs{p.Placement.SidecarAddress, local, source, keyOf(sp), sp.Protocol, reaches[keyOf(sp)]}
+			in := upstreamInputs{p.Placement.SidecarAddress, local, source, keyOf(sp), sp.Protocol}
 			out = append(out, r.upstreams.get(r, in))
-			if !in.reachable {
-				continue
+			var s *serviceResources
+			if reaches[keyOf(sp)] {
+				s = r.services.get(r, sp)
+			} else {
+				s = r.refused.get(r, refusedInputs{keyOf(sp), sp.Protocol})
 			}
-			s := r.services.get(r, sp)
 			if sp.Protocol != mesh.TCP {
 				out = append(out, s.routes)
 			}
@@ -292,7 +296,7 @@ func (r *Renderer) sweep() {
 	g := r.generation
 	r.built = 0
 	r.live = r.access.sweep(g) + r.portChains.sweep(g) + r.inbound.sweep(g) + r.inner.sweep(g) + r.applications.sweep(g) +
-		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) +
+		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.refused.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) +
 		r.proxyHosts.sweep(g) + r.proxies.sweep(g) + r.requests.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g)
 	for w, e := range r.proxyRoutes {
 		if e.used != g {
