@@ -119,3 +119,27 @@ func TestAccessLog(t *testing.T) {
 		l.accepted(t)
 	})
 }
+
+// AC-16: what strict mode would deny is told, and served.
+func TestAuditLog(t *testing.T) {
+	eachEnvoy(t, 140, func(t *testing.T, binary string, address func(mesh.Account) string) {
+		logs := newLogService(t)
+		w := &town{mode: mesh.Audit, grants: webGrants(), address: address, logs: logs.address}
+		l := startLive(t, binary, w, Options{}, ledger)
+		for _, a := range []mesh.Account{web, canary} {
+			wantReply(t, l.direct(t, a, SourceName(principal(a))), "GET", l.url(ledger, portHTTP, "/accounts"), reply{status: 200, app: "ledger"})
+			c := l.dial(t, a, SourceName(principal(a)), portTCP)
+			wantRead(t, c, "hello\n")
+			_ = c.Close()
+		}
+		for _, want := range []map[string]string{
+			{"code": "200", TagSource: string(principal(web)), TagAudit: "bank/web-reads", TagGrant: ""},
+			{"code": "200", TagSource: string(principal(canary)), TagAudit: Denied, TagGrant: ""},
+			{"code": "tcp", TagSource: string(principal(web)), TagAudit: "", TagGrant: ""},
+			{"code": "tcp", TagSource: string(principal(canary)), TagAudit: Denied, TagGrant: ""},
+		} {
+			want[TagSide] = "server"
+			envoytest.Eventually(t, patience, func() error { return logs.has(want) })
+		}
+	})
+}

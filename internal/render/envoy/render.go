@@ -116,6 +116,10 @@ func (r *Renderer) Render(m *mesh.Mesh, proxies []Proxy, epochs Epochs) map[stri
 	if sweep {
 		r.sweep()
 	}
+	if r.generation == 1 {
+		// What was built first is all in use.
+		r.built, r.live = 0, r.built
+	}
 	if len(r.nodes) > len(proxies) {
 		for name, n := range r.nodes {
 			if n.used != r.generation {
