@@ -51,7 +51,9 @@ envoy: ## Fetch one Envoy, unless ENVOY or PATH has one
 
 .PHONY: test
 test: tools ## Run all tests, with real Envoys
-	@$(WITH_ENVOY); go test -timeout 30m -p $(TEST_PACKAGES) $(TEST_FLAGS) ./...
+	@$(WITH_ENVOY); go test -timeout 30m -p $(TEST_PACKAGES) $(TEST_FLAGS) $$(go list ./... | grep -v /test/live)
+	@# These put load on their Envoys, so nothing else runs beside them.
+	@$(WITH_ENVOY); go test -timeout 30m $(TEST_FLAGS) ./test/live/...
 	@# A result that was kept does not know files of another module, so it is not used.
 	@$(WITH_ENVOY); for module in $(filter-out .,$(MODULES)); do \
 		(cd $$module && go test -count=1 -timeout 30m -p $(TEST_PACKAGES) $(TEST_FLAGS) ./...); \
