@@ -17,9 +17,13 @@ import (
 	"time"
 )
 
-// oneLoad is held by the test that loads the machine: two at once would measure
-// each other.
-var oneLoad sync.Mutex
+// TestUnderLoad runs one load after the other: two at once would measure each
+// other.
+func TestUnderLoad(t *testing.T) {
+	t.Parallel()
+	t.Run("weights", changeWeightsUnderLoad)
+	t.Run("rotation", rotateUnderLoad)
+}
 
 // load is an open-loop generator: every operation has its moment, whatever has
 // become of those before it. One that cannot be done at its moment is done
@@ -107,7 +111,7 @@ func (l *load) drive(n *lane) {
 }
 
 // catchUp is how long a load may go on after its end with what it is late with.
-const catchUp = 10 * time.Second
+const catchUp = 30 * time.Second
 
 // stop ends the load, and returns how long it was once everything is done that
 // was due.

@@ -20,10 +20,10 @@ func named(name mesh.Name) metav1.ObjectMeta {
 
 func in(namespace, name string) mesh.Name { return mesh.Name{Namespace: namespace, Name: name} }
 
-// newService has one port, and the pods with the label app.
-func newService(name mesh.Name, app string, port corev1.ServicePort) *corev1.Service {
+// newService has the pods with the label app.
+func newService(name mesh.Name, app string, ports ...corev1.ServicePort) *corev1.Service {
 	return &corev1.Service{ObjectMeta: named(name), Spec: corev1.ServiceSpec{
-		Selector: map[string]string{"app": app}, Ports: []corev1.ServicePort{port},
+		Selector: map[string]string{"app": app}, Ports: ports,
 	}}
 }
 

@@ -21,15 +21,12 @@ const (
 	certificates = 4
 )
 
-// TestRotationUnderLoad loads the mesh with 2,000 operations a second while
+// rotateUnderLoad loads the mesh with 2,000 operations a second while
 // every sidecar's certificate is renewed several times, and while grants come
 // and go that do not concern the client (AC-17). None fails, and no connection
 // is closed. It lasts longer than the drain time, so that connections which the
 // first of these changes had condemned would be seen to end.
-func TestRotationUnderLoad(t *testing.T) {
-	t.Parallel()
-	oneLoad.Lock()
-	defer oneLoad.Unlock()
+func rotateUnderLoad(t *testing.T) {
 	r := canaries(t, rig.Options{TTL: shortLife})
 	r.Store.Put(splitsOf(weights{1, 1}, weights{1, 1})...)
 	r.Store.Put(newGroup(in("shop", "some"), specs.HTTPMatch{Name: "some", PathRegex: "/some"}))

@@ -95,12 +95,9 @@ type span struct {
 	web, db  weights
 }
 
-// TestWeightsUnderLoad is TS-11: 50 changes of an HTTP split and of a TCP split
+// changeWeightsUnderLoad is TS-11: 50 changes of an HTTP split and of a TCP split
 // under 2,000 operations a second fail not one and close no connection.
-func TestWeightsUnderLoad(t *testing.T) {
-	t.Parallel()
-	oneLoad.Lock()
-	defer oneLoad.Unlock()
+func changeWeightsUnderLoad(t *testing.T) {
 	r := canaries(t, rig.Options{})
 	before := listenerChanges(t, r)
 	l := everyKind(r)
@@ -239,4 +236,24 @@ func binomial(n, from, to int, p float64) float64 {
 		sum += math.Exp(factorial(n) - factorial(k) - factorial(n-k) + float64(k)*math.Log(p) + float64(n-k)*math.Log1p(-p))
 	}
 	return sum
+}
+
+func TestBinomial(t *testing.T) {
+	for _, tt := range []struct {
+		n, from, to int
+		p, want     float64
+	}{
+		{4, 2, 2, 0.5, 0.375},
+		{10, 0, 10, 0.3, 1},
+		{3, 2, 3, 1.0 / 3, 7.0 / 27},
+		{2700, 0, 2700, 0.01, 1},
+		{1350, 675 + 100, 1350, 0.5, 3.2e-8}, // the tail of about 5.4 standard deviations
+		{50, 0, 0, 0, 1},
+		{50, 1, 50, 0, 0},
+		{50, 50, 50, 1, 1},
+	} {
+		if got := binomial(tt.n, tt.from, tt.to, tt.p); math.Abs(got-tt.want) > tt.want/10 {
+			t.Errorf("P(%d <= X <= %d) of B(%d, %g) is %g, want %g", tt.from, tt.to, tt.n, tt.p, got, tt.want)
+		}
+	}
 }
