@@ -30,7 +30,7 @@ func requestCommand(app *App) *cobra.Command {
 		Short: "Send requests through a running workload's own sidecar",
 		Long: `Send requests through the sidecar of a workload that smi run runs, as if the
 workload had sent them, and tell how many came back with which status and from
-which pod.
+which pod. Of a single request the answer is shown as well.
 
 What a sidecar refuses has a status and no pod. The exit code is 0 when every
 request was answered, whatever its status, and 1 when one was not.`,
@@ -123,7 +123,21 @@ func (a *App) printReport(f format, report *local.Report) error {
 	if report.Error != "" {
 		fmt.Fprintf(a.Out, "last error: %s\n", printable(report.Error))
 	}
+	if report.Total == 1 {
+		a.printBody(report.Body)
+	}
 	return nil
+}
+
+// printBody shows what was answered to the only request.
+func (a *App) printBody(body string) {
+	if strings.TrimSpace(body) == "" {
+		return
+	}
+	fmt.Fprintln(a.Out)
+	for line := range strings.Lines(body) {
+		fmt.Fprintln(a.Out, printable(strings.TrimRight(line, "\r\n")))
+	}
 }
 
 func statusText(status string) string {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"sync"
@@ -46,21 +45,6 @@ func (s *screen) line(source, text string) {
 	s.erase()
 	fmt.Fprintf(s.app.Out, "%s %s\n", s.app.paint(bold, "["+source+"]"), printable(text))
 	s.draw()
-}
-
-// writer returns a writer whose lines are printed as those of a source.
-func (s *screen) writer(source string) io.Writer { return &lineWriter{screen: s, source: source} }
-
-type lineWriter struct {
-	screen *screen
-	source string
-}
-
-func (w *lineWriter) Write(p []byte) (int, error) {
-	for line := range bytes.Lines(p) {
-		w.screen.line(w.source, strings.TrimSuffix(string(line), "\n"))
-	}
-	return len(p), nil
 }
 
 // refresh is how often the table is drawn again.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -99,11 +98,11 @@ func (a *App) run(ctx context.Context, f runFlags) error {
 	if f.metrics == "stats" {
 		options.Metrics = envoy.Stats
 	}
+	level := slog.LevelWarn
 	if f.verbose {
-		options.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	} else {
-		options.Logger = slog.New(slog.NewTextHandler(screen.writer("smi"), &slog.HandlerOptions{Level: slog.LevelWarn, ReplaceAttr: withoutTime}))
+		level = slog.LevelDebug
 	}
+	options.Logger = slog.New(&lineHandler{line: screen.line, level: level, source: "smi"})
 	rt, err := local.New(options)
 	if err != nil {
 		return err
@@ -119,12 +118,4 @@ func (a *App) run(ctx context.Context, f runFlags) error {
 	stop()
 	<-shown
 	return err
-}
-
-// withoutTime drops the time from a log line, which nobody needs on a terminal.
-func withoutTime(_ []string, attr slog.Attr) slog.Attr {
-	if attr.Key == slog.TimeKey {
-		return slog.Attr{}
-	}
-	return attr
 }

@@ -23,13 +23,16 @@ const (
 // addresses gives every pod a pair of loopback addresses out of one 127.x/16
 // block, which nobody else on this machine uses at the same time.
 type addresses struct {
+	// block is the second byte of every address.
 	block byte
 	// listener holds the block's first address on the xDS port. It is what keeps
 	// another runtime from taking the same block.
 	listener net.Listener
-	next     int
-	pods     map[types.NamespacedName]int
-	freed    []int
+	// pods are the numbers of the pairs that are held; next was never given away,
+	// freed were, oldest first.
+	pods  map[types.NamespacedName]int
+	next  int
+	freed []int
 }
 
 // pair is the two addresses of a pod: the application listens on one, its
@@ -64,18 +67,20 @@ func blockAddress(block byte, n int) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, block, byte(n >> 8), byte(n)})
 }
 
-// of returns the pair of a pod, the same as long as the pod keeps it.
+// of returns the pair of a pod, the same as long as the pod keeps it. Pairs that
+// nobody had yet come first, so that whoever still knows a pod that is gone does
+// not meet another one.
 func (a *addresses) of(pod types.NamespacedName) (pair, error) {
 	n, ok := a.pods[pod]
 	if !ok {
 		switch {
-		case len(a.freed) > 0:
-			n, a.freed = a.freed[0], a.freed[1:]
 		case a.next < maxPods:
 			n = a.next
 			a.next++
+		case len(a.freed) > 0:
+			n, a.freed = a.freed[0], a.freed[1:]
 		default:
-			return pair{}, fmt.Errorf("pod %s: this machine runs %d pods already, which is the most", pod, maxPods)
+			return pair{}, fmt.Errorf("pod %s does not run: %d pods do already, which is the most; lower the replicas of some workload", pod, maxPods)
 		}
 		a.pods[pod] = n
 	}
@@ -86,7 +91,7 @@ func (a *addresses) of(pod types.NamespacedName) (pair, error) {
 // maxPods keeps the pairs inside the block.
 const maxPods = 1000
 
-// release gives a pod's pair back, to be used again as late as possible.
+// release gives a pod's pair back.
 func (a *addresses) release(pod types.NamespacedName) {
 	if n, ok := a.pods[pod]; ok {
 		delete(a.pods, pod)

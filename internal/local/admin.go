@@ -14,11 +14,22 @@ import (
 	"time"
 )
 
+// maxSocketPath is what the kernel takes for the path of a Unix socket, its final
+// zero left out.
+const maxSocketPath = 107
+
 // listenAdmin opens the admin socket, for this user alone. One that a runtime
-// left behind when it was killed is replaced; one that is alive is not.
+// left behind when it was killed is replaced; one that is alive is not, nor
+// anything that is no socket.
 func listenAdmin(path string) (net.Listener, error) {
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("the admin socket %s: the path is %d bytes long, at most %d work: give a shorter one with --admin", path, len(path), maxSocketPath)
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("the admin socket's folder: %w", err)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
+		return nil, fmt.Errorf("the admin socket %s: something that is no socket is there: remove it, or give another path with --admin", path)
 	}
 	if conn, err := net.Dial("unix", path); err == nil {
 		_ = conn.Close()

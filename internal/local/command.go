@@ -10,11 +10,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Commands say which local command stands for an image.
+// Commands say which local command, with its arguments, stands for an image.
 type Commands map[string][]string
 
 // ParseCommands reads values of the form IMAGE=COMMAND. The command may have
-// arguments, separated by spaces.
+// arguments, separated by spaces; it must exist. A later value for the same image
+// replaces an earlier one.
 func ParseCommands(values []string) (Commands, error) {
 	commands := Commands{}
 	for _, v := range values {
@@ -31,17 +32,22 @@ func ParseCommands(values []string) (Commands, error) {
 	return commands, nil
 }
 
-// forImage returns the command that stands for an image, named with or without
-// its tag or digest.
+// forImage returns the command that stands for an image: the one for exactly
+// this reference, else the one for it without its digest, else the one for it
+// without its tag, too.
 func (c Commands) forImage(image string) []string {
 	if words, ok := c[image]; ok {
 		return words
 	}
-	bare, _, _ := strings.Cut(image, "@")
-	if slash := strings.LastIndex(bare, "/"); strings.LastIndex(bare, ":") > slash {
-		bare = bare[:strings.LastIndex(bare, ":")]
+	tagged, _, _ := strings.Cut(image, "@")
+	if words, ok := c[tagged]; ok {
+		return words
 	}
-	return c[bare]
+	// A colon before the last slash belongs to a registry's port.
+	if colon := strings.LastIndex(tagged, ":"); colon > strings.LastIndex(tagged, "/") {
+		return c[tagged[:colon]]
+	}
+	return nil
 }
 
 // commandLine is what a container runs. Where a local command stands for the

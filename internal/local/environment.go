@@ -3,6 +3,7 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -32,8 +33,9 @@ func (u upstream) variable() string {
 	return strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(name))
 }
 
-// environment is what a container's process finds in its environment, as
-// KEY=VALUE, and a function that expands $(VARIABLE) as Kubernetes does.
+// environment is what a container's process finds in its environment, as sorted
+// KEY=VALUE, and a function that expands $(VARIABLE) as Kubernetes does. What the
+// container says itself comes before what the runtime sets.
 func environment(pod *corev1.Pod, container *corev1.Container, at pair, upstreams []upstream) ([]string, func(string) string, error) {
 	values := map[string]string{}
 	for _, name := range inherited {
@@ -51,13 +53,22 @@ func environment(pod *corev1.Pod, container *corev1.Container, at pair, upstream
 			values[u.variable()] = u.address
 		}
 	}
+	for _, from := range container.EnvFrom {
+		if from.ConfigMapRef != nil && optional(from.ConfigMapRef.Optional) || from.SecretRef != nil && optional(from.SecretRef.Optional) {
+			continue
+		}
+		return nil, nil, fmt.Errorf("container %s: envFrom takes variables from an object that the standalone runtime does not read: write them under env, or make the reference optional", container.Name)
+	}
 	for _, e := range container.Env {
 		value, ok, err := variableValue(pod, e, at)
 		if err != nil {
 			return nil, nil, fmt.Errorf("container %s: env %s: %w", container.Name, e.Name, err)
 		}
-		if ok {
+		switch {
+		case ok && e.ValueFrom == nil:
 			values[e.Name] = expandIn(values)(value)
+		case ok:
+			values[e.Name] = value
 		}
 	}
 	list := make([]string, 0, len(values))
@@ -78,13 +89,14 @@ func variableValue(pod *corev1.Pod, e corev1.EnvVar, at pair) (string, bool, err
 	case from.FieldRef != nil:
 		value, err := podField(pod, from.FieldRef.FieldPath, at)
 		return value, err == nil, err
-	case from.ConfigMapKeyRef != nil && from.ConfigMapKeyRef.Optional != nil && *from.ConfigMapKeyRef.Optional,
-		from.SecretKeyRef != nil && from.SecretKeyRef.Optional != nil && *from.SecretKeyRef.Optional:
+	case from.ConfigMapKeyRef != nil && optional(from.ConfigMapKeyRef.Optional), from.SecretKeyRef != nil && optional(from.SecretKeyRef.Optional):
 		return "", false, nil
 	default:
-		return "", false, fmt.Errorf("takes its value from an object that the standalone runtime does not read (it reads value and fieldRef): give it a value")
+		return "", false, errors.New("valueFrom names something that the standalone runtime does not read, which is all but fieldRef: give it a value, or make the reference optional")
 	}
 }
+
+func optional(flag *bool) bool { return flag != nil && *flag }
 
 func podField(pod *corev1.Pod, path string, at pair) (string, error) {
 	switch path {
@@ -106,7 +118,7 @@ func podField(pod *corev1.Pod, path string, at pair) (string, error) {
 			return values[strings.TrimSuffix(key, "']")], nil
 		}
 	}
-	return "", fmt.Errorf("the field %s is not known", path)
+	return "", fmt.Errorf("the field %s is none that the standalone runtime knows: use metadata.name, metadata.namespace, metadata.labels['KEY'], metadata.annotations['KEY'], spec.serviceAccountName, spec.nodeName or status.podIP", path)
 }
 
 // expandIn replaces $(NAME) by the variable's value, and $$ by $. What is not

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/smi-project/smi/internal/render/envoy"
+	"github.com/smi-project/smi/internal/xds"
 	"github.com/smi-project/smi/mesh"
 )
 
@@ -41,7 +42,8 @@ func (rt *Runtime) findings(m *mesh.Mesh) []mesh.Finding {
 	return all
 }
 
-// announce prints the findings that are new. It is called after every push.
+// announce prints the findings that are new, each once as long as it holds. It is
+// called after every push.
 func (rt *Runtime) announce(m *mesh.Mesh) {
 	current := map[string]bool{}
 	for _, f := range rt.findings(m) {
@@ -60,6 +62,7 @@ func (rt *Runtime) announce(m *mesh.Mesh) {
 	rt.mu.Lock()
 	rt.announced = current
 	rt.mu.Unlock()
+	rt.traffic.follow(m)
 	rt.notify()
 }
 
@@ -115,18 +118,7 @@ func (rt *Runtime) Status() Status {
 	s := Status{Pods: []PodStatus{}, Splits: rt.splits(m), Denials: rt.traffic.denied(), Findings: rt.findings(m), Settled: rt.missing() == ""}
 	proxies := map[string]string{}
 	for _, p := range rt.plane.Proxies() {
-		switch {
-		case p.LastError != "":
-			proxies[p.Node] = "refuses " + p.LastError
-			s.Settled = false
-		case !p.Connected:
-			proxies[p.Node] = "not connected"
-		case p.Synced:
-			proxies[p.Node] = "in sync"
-		default:
-			proxies[p.Node] = "updating"
-			s.Settled = false
-		}
+		proxies[p.Node] = proxyState(p)
 	}
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
@@ -135,7 +127,16 @@ func (rt *Runtime) Status() Status {
 			continue
 		}
 		p := e.runner.status()
-		p.Proxy = cmp.Or(proxies[name.String()], "none")
+		switch {
+		case e.runner.hasProxy():
+			p.Proxy = cmp.Or(proxies[name.String()], notConnected)
+			s.Settled = s.Settled && p.Proxy == InSync
+		default:
+			p.Proxy = "none"
+		}
+		if e.stopping {
+			p.State, p.Ready, p.Reason = Stopping, false, ""
+		}
 		s.Pods = append(s.Pods, p)
 	}
 	slices.SortFunc(s.Pods, func(a, b PodStatus) int {
@@ -144,41 +145,17 @@ func (rt *Runtime) Status() Status {
 	return s
 }
 
-// splits compares the splits of the mesh with what was seen of them.
-func (rt *Runtime) splits(m *mesh.Mesh) []SplitStatus {
-	all := []SplitStatus{}
-	if m == nil {
-		return all
-	}
-	for _, service := range m.Services {
-		for _, port := range service.Ports {
-			if len(port.Splits) == 0 {
-				continue
-			}
-			sent := rt.traffic.sent(fmt.Sprintf("%s:%d", port.Service, port.Number))
-			for _, split := range port.Splits {
-				all = append(all, splitStatus(port, split, sent))
-			}
-		}
-	}
-	return all
-}
+const notConnected = "not connected"
 
-func splitStatus(port *mesh.ServicePort, split *mesh.Split, sent map[string]uint64) SplitStatus {
-	s := SplitStatus{
-		Namespace: split.Name.Namespace, Name: split.Name.Name, Service: port.Service.Name, Port: port.Number, Matches: split.Matches != nil,
+// proxyState says in words how far a proxy is.
+func proxyState(p xds.ProxyStatus) string {
+	switch {
+	case p.LastError != "":
+		return p.LastError
+	case !p.Connected:
+		return notConnected
+	case p.Synced:
+		return InSync
 	}
-	var total uint64
-	for _, n := range sent {
-		total += n
-	}
-	for _, b := range split.Backends {
-		n := sent[fmt.Sprintf("%s:%d", b.Service, b.Port)]
-		backend := BackendStatus{Service: b.Service.Name, Weight: b.Weight, Wanted: float64(b.Weight) / float64(split.TotalWeight()), Requests: n}
-		if total > 0 {
-			backend.Observed = float64(n) / float64(total)
-		}
-		s.Backends = append(s.Backends, backend)
-	}
-	return s
+	return "updating"
 }

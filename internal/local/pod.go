@@ -5,10 +5,8 @@ package local
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,40 +23,43 @@ type runner struct {
 	name types.NamespacedName
 	pod  *corev1.Pod
 	at   pair
+	// stop asks the pod to end; done is closed once nothing of it is left.
 	stop context.CancelFunc
 	done chan struct{}
+	// exited tells the sidecar's watcher that Envoy ended.
+	exited chan struct{}
 
 	mu         sync.Mutex
 	containers []containerState
-	sidecar    bool
-	failure    error
-	since      time.Time
-	restarts   int
+	// sidecar tells that the sidecar takes traffic, or that the pod has none.
+	sidecar bool
+	// proxied tells that the pod has a sidecar, or will have one.
+	proxied bool
+	// waiting says what the pod waits for before anything of it runs.
+	waiting error
+	// failure says why the pod cannot run.
+	failure  error
+	since    time.Time
+	restarts int
 }
 
-// containerState is how one container's process is.
-type containerState struct {
-	running  bool
-	finished bool
-	ready    bool
-	err      error
-}
-
-// start begins to run a pod; what follows is told by the runtime's podChanged.
+// startPod begins to run a pod; what follows is told by podChanged.
 func (rt *Runtime) startPod(ctx context.Context, name types.NamespacedName, pod *corev1.Pod, at pair) *runner {
 	ctx, stop := context.WithCancel(ctx)
 	r := &runner{
-		rt: rt, name: name, pod: pod, at: at, stop: stop, done: make(chan struct{}),
-		containers: make([]containerState, len(pod.Spec.Containers)), sidecar: !meshed(pod), since: time.Now(),
+		rt: rt, name: name, pod: pod, at: at, stop: stop, done: make(chan struct{}), exited: make(chan struct{}, 1),
+		containers: make([]containerState, len(pod.Spec.Containers)), sidecar: !meshed(pod), proxied: meshed(pod), since: time.Now(),
 	}
 	go func() {
 		defer close(r.done)
 		r.run(ctx)
+		r.change(func() { r.proxied = false })
 	}()
 	return r
 }
 
-// run returns once nothing of the pod is left.
+// run returns once nothing of the pod is left: when it was stopped, or when all
+// of its containers have ended for good.
 func (r *runner) run(ctx context.Context) {
 	plans, err := r.plan()
 	if err != nil {
@@ -66,10 +67,13 @@ func (r *runner) run(ctx context.Context) {
 		<-ctx.Done()
 		return
 	}
-	var all sync.WaitGroup
+	if !r.awaitPorts(ctx) {
+		return
+	}
 	if meshed(r.pod) {
 		// The sidecar outlives the application, which may still talk while it ends.
 		sidecar, stop := context.WithCancel(context.WithoutCancel(ctx))
+		var all sync.WaitGroup
 		defer func() {
 			stop()
 			all.Wait()
@@ -85,8 +89,32 @@ func (r *runner) run(ctx context.Context) {
 	apps.Wait()
 }
 
-// startSidecar returns once the sidecar is ready to take traffic, and false
-// where the pod was stopped before that.
+// portPeriod is how often a port that is taken is tried again.
+const portPeriod = 500 * time.Millisecond
+
+// awaitPorts waits until the pod's ports are free, and returns false where the
+// pod was stopped before that.
+func (r *runner) awaitPorts(ctx context.Context) bool {
+	for said := ""; ; {
+		err := takenPort(r.pod, r.at)
+		r.change(func() { r.waiting = err })
+		if err == nil {
+			return true
+		}
+		if err.Error() != said {
+			said = err.Error()
+			r.say(said)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(portPeriod):
+		}
+	}
+}
+
+// startSidecar returns once the sidecar is ready to take traffic for the first
+// time, and false where the pod was stopped before that.
 func (r *runner) startSidecar(sidecar, pod context.Context, all *sync.WaitGroup) bool {
 	a, err := agent.New(r.agentConfig())
 	if err != nil {
@@ -99,19 +127,44 @@ func (r *runner) startSidecar(sidecar, pod context.Context, all *sync.WaitGroup)
 			r.fail(err)
 		}
 	})
-	for {
-		if err := a.Admin().Ready(pod); err == nil {
-			break
+	ready := make(chan struct{})
+	all.Go(func() { r.watchSidecar(sidecar, a.Admin(), ready) })
+	select {
+	case <-ready:
+		return true
+	case <-pod.Done():
+		return false
+	}
+}
+
+// watchSidecar keeps in mind whether the sidecar takes traffic: from when its
+// Envoy says so until that ends, and so again. It closes ready the first time.
+func (r *runner) watchSidecar(ctx context.Context, admin *agent.Admin, ready chan struct{}) {
+	for first := true; ; {
+		for admin.Ready(ctx) != nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(fastPeriod):
+			}
+		}
+		r.change(func() { r.sidecar = true })
+		if first {
+			close(ready)
+			first = false
 		}
 		select {
-		case <-pod.Done():
-			return false
-		case <-time.After(fastPeriod):
+		case <-ctx.Done():
+			return
+		case <-r.exited:
+			r.change(func() { r.sidecar = false })
 		}
 	}
-	r.change(func() { r.sidecar = true })
-	return true
 }
+
+// sidecarDrain is how long the sidecar of a pod that ends waits for what is in
+// flight, once the application has ended.
+const sidecarDrain = time.Second
 
 func (r *runner) agentConfig() agent.Config {
 	name := mesh.Name{Namespace: r.name.Namespace, Name: r.name.Name}
@@ -119,15 +172,24 @@ func (r *runner) agentConfig() agent.Config {
 	return agent.Config{
 		TrustDomain: r.rt.ca.TrustDomain(), Pod: name, ServiceAccount: account.Name, Workload: owner(r.pod),
 		Source: r.rt.ca.Source(account), XDSAddress: r.rt.addresses.listener.Addr().String(),
-		Dir:    filepath.Join(r.rt.dir, r.name.Namespace+"_"+r.name.Name),
-		Envoy:  agent.Envoy{Binary: r.rt.options.Envoy, DrainTime: 0, LogLevel: "error", OnExit: r.envoyExit},
+		Dir:    r.dir(),
+		Envoy:  agent.Envoy{Binary: r.rt.options.Envoy, DrainTime: sidecarDrain, LogLevel: "error", OnExit: r.envoyExit},
 		Sink:   r.rt.sink,
-		Logger: r.rt.log.With("pod", r.name.String()),
+		Logger: r.rt.log.With(PodKey, r.name.String()),
 	}
 }
 
+// dir is named by an address and not by the pod, as a pod's name may be longer
+// than the path of a socket.
+func (r *runner) dir() string { return filepath.Join(r.rt.dir, r.at.sidecar.String()) }
+
 func (r *runner) envoyExit(exit agent.Exit) {
-	r.rt.line(r.name.String(), fmt.Sprintf("the sidecar's Envoy ended (%v) and starts again in %s", exit.Err, exit.RestartIn))
+	r.say(fmt.Sprintf("the sidecar's Envoy ended (%v) and starts again in %s", exit.Err, exit.RestartIn))
+	r.change(func() { r.sidecar = false })
+	select {
+	case r.exited <- struct{}{}:
+	default:
+	}
 }
 
 func owner(pod *corev1.Pod) string {
@@ -137,166 +199,40 @@ func owner(pod *corev1.Pod) string {
 	return pod.Name
 }
 
-// containerPlan is what running a container takes.
-type containerPlan struct {
-	command   []string
-	env       []string
-	directory string
-	readiness *probe
-}
-
-// plan finds everything that keeps the pod from running before any of it runs.
-func (r *runner) plan() ([]containerPlan, error) {
-	plans := make([]containerPlan, len(r.pod.Spec.Containers))
-	upstreams := r.rt.upstreamsOf(r.at)
-	for i := range r.pod.Spec.Containers {
-		c := &r.pod.Spec.Containers[i]
-		env, expand, err := environment(r.pod, c, r.at, upstreams)
-		if err != nil {
-			return nil, err
-		}
-		command, err := r.rt.options.Commands.commandLine(c, expand)
-		if err != nil {
-			return nil, err
-		}
-		ready, err := readiness(c, r.at.app)
-		if err != nil {
-			return nil, err
-		}
-		plans[i] = containerPlan{command: command, env: env, readiness: ready}
-	}
-	return plans, nil
-}
-
-func (r *runner) runContainer(ctx context.Context, i int, plan containerPlan) {
-	prefix := r.name.String()
-	if len(r.pod.Spec.Containers) > 1 {
-		prefix += " " + r.pod.Spec.Containers[i].Name
-	}
-	probing, stopProbe := context.WithCancel(ctx)
-	defer stopProbe()
-	if plan.readiness != nil {
-		go plan.readiness.run(probing, func(ready bool, why error) {
-			r.change(func() { r.containers[i].ready, r.containers[i].err = ready, why })
-		})
-	}
-	p := &process{
-		name: prefix, command: plan.command, env: plan.env, grace: grace(r.pod),
-		restart: func(failed bool) bool {
-			return r.pod.Spec.RestartPolicy != corev1.RestartPolicyNever && (failed || r.pod.Spec.RestartPolicy != corev1.RestartPolicyOnFailure)
-		},
-		line:  func(text string) { r.rt.line(prefix, text) },
-		event: func(e processEvent) { r.containerEvent(i, plan, e) },
-	}
-	p.run(ctx)
-}
-
-func (r *runner) containerEvent(i int, plan containerPlan, e processEvent) {
-	r.change(func() {
-		c := &r.containers[i]
-		c.running, c.finished, c.err = e.running, e.final && e.err == nil, e.err
-		if plan.readiness == nil {
-			c.ready = e.running
-		}
-		if !e.running {
-			c.ready = false
-			r.restarts++
-		}
-	})
-	switch {
-	case e.err != nil && e.final:
-		r.rt.line(r.name.String(), e.err.Error())
-	case e.err != nil:
-		r.rt.line(r.name.String(), e.err.Error()+", and starts again")
-	case !e.running && !e.final:
-		r.rt.line(r.name.String(), "ended, and starts again")
-	}
-}
-
 // grace is how long the pod's processes may take to end.
 func grace(pod *corev1.Pod) time.Duration {
-	const standard = 5 * time.Second
+	const standard, most = 5 * time.Second, 30 * time.Second
 	if s := pod.Spec.TerminationGracePeriodSeconds; s != nil && *s >= 0 {
-		return min(time.Duration(*s)*time.Second, 6*standard)
+		return min(time.Duration(*s)*time.Second, most)
 	}
 	return standard
 }
 
+// say prints a line about the pod.
+func (r *runner) say(text string) { r.rt.line(r.name.String(), text) }
+
 // fail says why the pod cannot run.
 func (r *runner) fail(err error) {
-	r.change(func() { r.failure = err })
-	r.rt.line(r.name.String(), err.Error())
-	r.rt.log.Log(context.Background(), slog.LevelDebug, "pod cannot run", "pod", r.name, "error", err)
+	r.change(func() { r.failure, r.proxied = err, false })
+	r.say("cannot run: " + err.Error())
 }
 
-// change changes the runner's state and tells the runtime when readiness did.
+// change changes the runner's state and tells the runtime of what it has to act
+// upon.
 func (r *runner) change(what func()) {
 	r.mu.Lock()
-	before := r.readyLocked()
+	ready, proxied := r.readyLocked(), r.proxied
 	what()
-	after := r.readyLocked()
-	if before != after {
+	changed := ready != r.readyLocked() || proxied != r.proxied
+	if ready != r.readyLocked() {
 		r.since = time.Now()
 	}
 	r.mu.Unlock()
-	if before != after {
-		r.rt.podChanged(r.name, after)
+	if changed {
+		r.rt.podChanged(r.name)
 	}
-}
-
-func (r *runner) ready() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.readyLocked()
-}
-
-func (r *runner) readyLocked() bool {
-	if r.failure != nil || !r.sidecar {
-		return false
-	}
-	for _, c := range r.containers {
-		if !c.ready {
-			return false
-		}
-	}
-	return len(r.containers) > 0
-}
-
-// status is the runner's part of a pod's status.
-func (r *runner) status() PodStatus {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := PodStatus{
-		Namespace: r.name.Namespace, Name: r.name.Name, Workload: owner(r.pod), ServiceAccount: r.pod.Spec.ServiceAccountName,
-		Ready: r.readyLocked(), Restarts: r.restarts, Since: r.since, Address: r.at.app.String(), State: Running,
-	}
-	if meshed(r.pod) {
-		s.SidecarAddress = r.at.sidecar.String()
-		s.RequestProxy = fmt.Sprintf("%s:%d", r.at.sidecar, portRequest)
-	}
-	finished := 0
-	for i, c := range r.containers {
-		switch {
-		case c.finished:
-			finished++
-		case !c.running && c.err != nil:
-			s.State, s.Reason = Failing, fmt.Sprintf("container %s: %v", r.pod.Spec.Containers[i].Name, c.err)
-		case c.running && !c.ready:
-			s.Reason = strings.TrimSuffix(fmt.Sprintf("container %s is not ready: %v", r.pod.Spec.Containers[i].Name, c.err), ": <nil>")
-		}
-	}
-	switch {
-	case r.failure != nil:
-		s.State, s.Reason = Failing, r.failure.Error()
-	case !r.sidecar:
-		s.State, s.Reason = Starting, "waits for its sidecar"
-	case finished > 0 && finished == len(r.containers):
-		s.State = Done
-	}
-	return s
+	r.rt.notify()
 }
 
 // remove deletes what the pod left on disk.
-func (r *runner) remove() {
-	_ = os.RemoveAll(filepath.Join(r.rt.dir, r.name.Namespace+"_"+r.name.Name))
-}
+func (r *runner) remove() { _ = os.RemoveAll(r.dir()) }

@@ -19,11 +19,12 @@ import (
 // probe tells whether a container can take traffic. It goes straight to the
 // application, so it needs no TrafficTarget (AC-14).
 type probe struct {
-	check    func(context.Context) error
-	delay    time.Duration
-	period   time.Duration
-	timeout  time.Duration
-	failures int
+	check   func(context.Context) error
+	delay   time.Duration
+	period  time.Duration
+	timeout time.Duration
+	// failures and successes in a row change the answer.
+	failures, successes int
 }
 
 // readiness is the container's readiness probe, nil where it has none.
@@ -36,7 +37,10 @@ func readiness(container *corev1.Container, app netip.Addr) (*probe, error) {
 		delay:    time.Duration(written.InitialDelaySeconds) * time.Second,
 		period:   seconds(written.PeriodSeconds, 10),
 		timeout:  seconds(written.TimeoutSeconds, 1),
-		failures: int(max(written.FailureThreshold, 1)),
+		failures: 3, successes: int(max(written.SuccessThreshold, 1)),
+	}
+	if written.FailureThreshold > 0 {
+		p.failures = int(written.FailureThreshold)
 	}
 	var err error
 	switch {
@@ -45,9 +49,11 @@ func readiness(container *corev1.Container, app netip.Addr) (*probe, error) {
 	case written.TCPSocket != nil:
 		p.check, err = tcpCheck(container, written.TCPSocket.Port, app)
 	case written.GRPC != nil:
+		// That the port is open must do: a server without the health service would
+		// otherwise never be ready.
 		p.check, err = tcpCheck(container, intstr.FromInt32(written.GRPC.Port), app)
 	default:
-		return nil, fmt.Errorf("container %s: the readiness probe is neither httpGet, tcpSocket nor grpc, and the standalone runtime knows no other", container.Name)
+		return nil, fmt.Errorf("container %s: the readiness probe is neither httpGet, tcpSocket nor grpc, and the standalone runtime has no image to run another one in: write one of these", container.Name)
 	}
 	return p, err
 }
@@ -88,7 +94,7 @@ func httpCheck(container *corev1.Container, get *corev1.HTTPGetAction, app netip
 		}
 		_ = res.Body.Close()
 		if res.StatusCode < 200 || res.StatusCode >= 400 {
-			return fmt.Errorf("GET %s answered %d", get.Path, res.StatusCode)
+			return fmt.Errorf("GET %s answered %d", url, res.StatusCode)
 		}
 		return nil
 	}, nil
@@ -124,13 +130,14 @@ func probePort(container *corev1.Container, written intstr.IntOrString) (uint16,
 	return uint16(written.IntVal), nil
 }
 
-// fastPeriod is how often a probe is tried until it succeeds for the first
-// time, so that a pod is ready soon after its application is.
+// fastPeriod is how often a probe is tried while the answer is no, so that a pod
+// is ready soon after its application is.
 const fastPeriod = 100 * time.Millisecond
 
-// run reports each change of the answer until the context ends.
+// run reports each change of the answer until the context ends, and while the
+// answer is no also each new reason. The answer begins as no.
 func (p *probe) run(ctx context.Context, report func(ready bool, why error)) {
-	ready, failed := false, 0
+	ready, failed, succeeded, last := false, 0, 0, ""
 	wait := p.delay
 	for {
 		select {
@@ -141,19 +148,21 @@ func (p *probe) run(ctx context.Context, report func(ready bool, why error)) {
 		attempt, cancel := context.WithTimeout(ctx, p.timeout)
 		err := p.check(attempt)
 		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			failed, succeeded = 0, succeeded+1
+		} else {
+			failed, succeeded = failed+1, 0
+		}
 		switch {
-		case err == nil:
-			failed = 0
-			if !ready {
-				ready = true
-				report(true, nil)
-			}
-		case ready:
-			failed++
-			if failed >= p.failures {
-				ready = false
-				report(false, err)
-			}
+		case !ready && err == nil && succeeded >= p.successes:
+			ready, last = true, ""
+			report(true, nil)
+		case err != nil && (ready && failed >= p.failures || !ready && err.Error() != last):
+			ready, last = false, err.Error()
+			report(false, err)
 		}
 		wait = p.period
 		if !ready {

@@ -40,7 +40,8 @@ func (rt *Runtime) reconcile(ctx, serving context.Context, result *file.Result) 
 	var leaving []*podEntry
 	for name, e := range rt.pods {
 		pod := wanted[name]
-		if pod == nil || e.runner != nil && !sameProcess(e.runner.pod, pod) {
+		// What stops already starts anew, if it is still wanted, when it has stopped.
+		if !e.stopping && (pod == nil || e.runner != nil && !sameProcess(e.runner.pod, pod)) {
 			leaving = append(leaving, e)
 		}
 		e.wanted = pod
@@ -62,9 +63,7 @@ func (rt *Runtime) reconcile(ctx, serving context.Context, result *file.Result) 
 	}
 	rt.fillStore()
 	rt.mu.Unlock()
-	for _, f := range failures {
-		rt.line("smi", f)
-	}
+	rt.sayNew(failures)
 	rt.plane.Changed()
 	rt.stopLeaving(serving, leaving)
 	rt.startWanted(ctx)
@@ -110,7 +109,7 @@ func (rt *Runtime) stopLeaving(serving context.Context, leaving []*podEntry) {
 				<-r.done
 				r.remove()
 				select {
-				case rt.stopped <- r.name:
+				case rt.stopped <- r:
 				case <-serving.Done():
 				}
 			}()
@@ -119,9 +118,9 @@ func (rt *Runtime) stopLeaving(serving context.Context, leaving []*podEntry) {
 }
 
 // podStopped starts the pod anew where the files still have it.
-func (rt *Runtime) podStopped(ctx context.Context, name types.NamespacedName) {
+func (rt *Runtime) podStopped(ctx context.Context, r *runner) {
 	rt.mu.Lock()
-	if e := rt.pods[name]; e != nil {
+	if e := rt.pods[r.name]; e != nil && e.runner == r {
 		e.runner, e.stopping = nil, false
 		if e.wanted == nil {
 			rt.forget(e)
@@ -149,6 +148,8 @@ func (rt *Runtime) startWanted(ctx context.Context) {
 	for name, e := range rt.pods {
 		if e.wanted != nil && e.runner == nil && ctx.Err() == nil {
 			e.runner = rt.startPod(ctx, name, e.wanted, e.at)
+			// Its sidecar has a configuration again.
+			rt.plane.Changed()
 		}
 	}
 }
@@ -185,15 +186,26 @@ func (rt *Runtime) stopAll(serving context.Context) {
 	}
 }
 
-// podChanged takes over that a pod became ready, or is so no more.
-func (rt *Runtime) podChanged(name types.NamespacedName, _ bool) {
+// podChanged takes over that a pod became ready or is so no more, or that its
+// sidecar is gone for good.
+func (rt *Runtime) podChanged(name types.NamespacedName) {
 	rt.mu.Lock()
 	if e := rt.pods[name]; e != nil && e.wanted != nil {
 		rt.store.Put(rt.podObject(e))
 	}
 	rt.mu.Unlock()
 	rt.plane.Changed()
-	rt.notify()
+}
+
+// sayNew prints what keeps pods from being placed, where it was not said for the
+// files as they were before.
+func (rt *Runtime) sayNew(failures []string) {
+	for _, f := range failures {
+		if !slices.Contains(rt.unplaced, f) {
+			rt.line("smi", f)
+		}
+	}
+	rt.unplaced = failures
 }
 
 // fillStore makes the store hold what the files say, with the pods as they
@@ -258,6 +270,9 @@ func (rt *Runtime) assignUpstreams(objects []store.Object) {
 			if p.Protocol == corev1.ProtocolUDP || p.Port < 1 || p.Port > 65535 || rt.upstreams[name][uint16(p.Port)] != 0 {
 				continue
 			}
+			if rt.nextPort < firstUpstream {
+				return // All ports are given away. HTTP clients need none.
+			}
 			ports := maps.Clone(rt.upstreams[name])
 			if ports == nil {
 				ports = map[uint16]uint16{}
@@ -282,12 +297,13 @@ func (rt *Runtime) upstreamsOf(at pair) []upstream {
 	return all
 }
 
-// place tells the control plane where the sidecar of a pod is.
+// place tells the control plane where the sidecar of a pod is, and false where
+// the pod has none.
 func (rt *Runtime) place(pod mesh.Name) (envoy.Placement, bool) {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	e := rt.pods[types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}]
-	if e == nil {
+	if e == nil || e.runner != nil && !e.runner.hasProxy() {
 		return envoy.Placement{}, false
 	}
 	return rt.placement(e.at), true

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 // Request is what smi request sends.
 type Request struct {
 	Method string
+	// URL is http://SERVICE.NAMESPACE:PORT/PATH.
 	URL    string
 	Header http.Header
 	// Count is how often.
@@ -31,6 +31,8 @@ type Report struct {
 	Backends map[string]int `json:"backends"`
 	// Error is the last error, where a request had no answer.
 	Error string `json:"error,omitempty"`
+	// Body is the beginning of the last answer.
+	Body string `json:"-"`
 }
 
 // headerUpstream tells, on the sidecar's port for smi request alone, which
@@ -40,8 +42,9 @@ const headerUpstream = "x-smi-upstream"
 // refusal begins the text of every answer that a sidecar gives itself.
 const refusal = "smi: "
 
-// Send sends requests through the sidecar of a pod, one after the other, and
-// tells what became of them.
+// Send sends requests through the sidecar of a pod, one after the other until the
+// context ends, and tells what became of them. The error says what is wrong with
+// the request; one that had no answer is no error, and in the Report.
 func (s *Status) Send(ctx context.Context, from *PodStatus, r Request) (*Report, error) {
 	target, err := url.Parse(r.URL)
 	if err != nil || target.Scheme != "http" || target.Host == "" {
@@ -60,8 +63,12 @@ func (s *Status) Send(ctx context.Context, from *PodStatus, r Request) (*Report,
 		if ctx.Err() != nil {
 			break
 		}
+		err := send(ctx, client, r, pods, report)
+		if err != nil && ctx.Err() != nil {
+			break // Nobody waits for this one any more.
+		}
 		report.Total++
-		if err := send(ctx, client, r, pods, report); err != nil {
+		if err != nil {
 			report.Statuses["error"]++
 			report.Error = err.Error()
 		}
@@ -69,8 +76,11 @@ func (s *Status) Send(ctx context.Context, from *PodStatus, r Request) (*Report,
 	return report, nil
 }
 
-// maxBody bounds what is read of an answer.
-const maxBody = 16 << 20
+// maxBody bounds what is read of an answer, maxShown what is kept of it, in bytes.
+const (
+	maxBody  = 16 << 20
+	maxShown = 64 << 10
+)
 
 func send(ctx context.Context, client *http.Client, r Request, pods map[string]string, report *Report) error {
 	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, nil)
@@ -88,16 +98,19 @@ func send(ctx context.Context, client *http.Client, r Request, pods map[string]s
 	if err != nil {
 		return err
 	}
-	body := bufio.NewReader(io.LimitReader(res.Body, maxBody))
-	start, _ := body.Peek(len(refusal))
-	_, err = io.Copy(io.Discard, body)
+	body := io.LimitReader(res.Body, maxBody)
+	shown, err := io.ReadAll(io.LimitReader(body, maxShown))
+	if err == nil {
+		_, err = io.Copy(io.Discard, body)
+	}
 	_ = res.Body.Close()
 	if err != nil {
 		return err
 	}
+	report.Body = string(shown)
 	report.Statuses[fmt.Sprint(res.StatusCode)]++
 	host, _, _ := net.SplitHostPort(res.Header.Get(headerUpstream))
-	if pod := pods[host]; pod != "" && string(start) != refusal {
+	if pod := pods[host]; pod != "" && !strings.HasPrefix(report.Body, refusal) {
 		report.Backends[pod]++
 	}
 	return nil

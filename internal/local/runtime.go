@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/smi-project/smi/internal/agent"
 	"github.com/smi-project/smi/internal/agent/accesslog"
 	"github.com/smi-project/smi/internal/compile"
 	"github.com/smi-project/smi/internal/controlplane"
@@ -66,16 +67,28 @@ type Runtime struct {
 	metrics   *accesslog.Metrics
 	sink      accesslog.Sink
 	results   chan *file.Result
-	stopped   chan types.NamespacedName
+	stopped   chan *runner
 
-	mu        sync.Mutex
-	result    *file.Result
-	pods      map[types.NamespacedName]*podEntry
+	// unplaced is what was said last of pods that have no place. The loop alone
+	// uses it.
+	unplaced []string
+
+	// mu guards what follows. A runner's lock may be taken while it is held, never
+	// the other way round.
+	mu     sync.Mutex
+	result *file.Result
+	pods   map[types.NamespacedName]*podEntry
+	// upstreams are the local ports of Service ports, nextPort the next one.
 	upstreams map[mesh.Name]map[uint16]uint16
 	nextPort  uint16
+	// announced are the findings that were printed.
 	announced map[string]bool
-	changed   chan struct{}
+	// changed is closed, and replaced, when the status may have changed.
+	changed chan struct{}
 }
+
+// PodKey is the attribute of log records that names the pod they are about.
+const PodKey = "pod"
 
 // podEntry is a pod that is wanted, or one that is being stopped.
 type podEntry struct {
@@ -121,7 +134,7 @@ func New(options Options) (*Runtime, error) {
 	}
 	rt := &Runtime{
 		options: options, log: options.Logger, dir: dir, addresses: held, ca: ca, store: store.New(),
-		traffic: newTraffic(), metrics: accesslog.NewMetrics(maxEdges), results: make(chan *file.Result, 1), stopped: make(chan types.NamespacedName),
+		traffic: newTraffic(), metrics: accesslog.NewMetrics(maxEdges), results: make(chan *file.Result, 1), stopped: make(chan *runner),
 		pods: map[types.NamespacedName]*podEntry{}, upstreams: map[mesh.Name]map[uint16]uint16{}, nextPort: firstUpstream,
 		announced: map[string]bool{}, changed: make(chan struct{}),
 	}
@@ -139,13 +152,20 @@ func New(options Options) (*Runtime, error) {
 	return rt, nil
 }
 
-// Run runs the mesh until the context ends. No process is left when it returns.
+// Run runs the mesh until the context ends, then stops everything and returns
+// nil. No process and no file of the runtime's is left when it returns. An error
+// says why the mesh could not run, or not go on.
 func (rt *Runtime) Run(ctx context.Context) error {
 	defer func() { _ = os.RemoveAll(rt.dir) }()
+	// One message about an Envoy that cannot run is better than one per pod.
+	if _, err := agent.ReleaseOf(ctx, rt.options.Envoy); err != nil {
+		return errors.Join(fmt.Errorf("this Envoy cannot be used: %w; name another with --envoy or $ENVOY", err), rt.addresses.listener.Close())
+	}
 	admin, err := listenAdmin(rt.options.AdminSocket)
 	if err != nil {
 		return errors.Join(err, rt.addresses.listener.Close())
 	}
+	rt.greet()
 	// The control plane outlives the pods, which may still talk while they end.
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -164,6 +184,16 @@ func (rt *Runtime) Run(ctx context.Context) error {
 		return nil
 	})
 	return group.Wait()
+}
+
+// greet tells where things are.
+func (rt *Runtime) greet() {
+	flag := ""
+	if rt.options.AdminSocket != DefaultAdminSocket() {
+		flag = "--admin " + rt.options.AdminSocket + " "
+	}
+	rt.line("smi", fmt.Sprintf("pods have addresses in 127.%d.0.0/16; the admin socket is %s", rt.addresses.block, rt.options.AdminSocket))
+	rt.line("smi", "to send a request: smi request "+flag+"--from NAMESPACE/WORKLOAD http://SERVICE.NAMESPACE:PORT/PATH")
 }
 
 // read takes over what the files say. Only the newest counts.
@@ -190,8 +220,8 @@ func (rt *Runtime) loop(ctx, serving context.Context) {
 			return
 		case result := <-rt.results:
 			rt.reconcile(ctx, serving, result)
-		case name := <-rt.stopped:
-			rt.podStopped(ctx, name)
+		case r := <-rt.stopped:
+			rt.podStopped(ctx, r)
 		}
 	}
 }

@@ -13,7 +13,7 @@ type Status struct {
 	Splits   []SplitStatus  `json:"splits"`
 	Denials  []DenialCount  `json:"denials"`
 	Findings []mesh.Finding `json:"findings"`
-	// Settled tells that every pod is ready and every proxy in sync.
+	// Settled tells that every pod is ready or done and every proxy in sync.
 	Settled bool `json:"settled"`
 }
 
@@ -34,7 +34,8 @@ type PodStatus struct {
 	// sees; empty for a pod without sidecar.
 	Address        string `json:"address"`
 	SidecarAddress string `json:"sidecarAddress,omitempty"`
-	// Proxy tells whether the sidecar has acknowledged everything.
+	// Proxy is InSync when the sidecar has acknowledged everything, and otherwise
+	// says what is wrong; "none" where there is no sidecar.
 	Proxy string `json:"proxy"`
 	// RequestProxy is where smi request sends its requests through the sidecar.
 	RequestProxy string    `json:"requestProxy,omitempty"`
@@ -50,11 +51,17 @@ const (
 	Starting State = "starting"
 	// Running pods have all of their processes started.
 	Running State = "running"
-	// Failing pods have a process that ended and will be started again.
+	// Failing pods cannot run, or have a process that ended badly. What can be
+	// tried again is.
 	Failing State = "failing"
 	// Done pods have ended for good.
 	Done State = "done"
+	// Stopping pods were told to end.
+	Stopping State = "stopping"
 )
+
+// InSync is what PodStatus says of a proxy that has acknowledged everything.
+const InSync = "in sync"
 
 // SplitStatus compares what a TrafficSplit wants with what was seen.
 type SplitStatus struct {
@@ -68,10 +75,12 @@ type SplitStatus struct {
 
 // BackendStatus is one backend of a split.
 type BackendStatus struct {
-	Service string  `json:"service"`
-	Weight  uint32  `json:"weight"`
-	Wanted  float64 `json:"wanted"`
-	// Requests went here of all that were sent to the root, since the start.
+	Service string `json:"service"`
+	Weight  uint32 `json:"weight"`
+	// Wanted and Observed are shares, from 0 to 1.
+	Wanted float64 `json:"wanted"`
+	// Requests went here of all that this split sent somewhere, since its weights
+	// are what they are.
 	Requests uint64  `json:"requests"`
 	Observed float64 `json:"observed"`
 }

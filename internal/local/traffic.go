@@ -10,24 +10,34 @@ import (
 	"sync"
 
 	"github.com/smi-project/smi/internal/agent/accesslog"
+	"github.com/smi-project/smi/mesh"
 )
 
 // traffic counts what the proxies of all pods report, for the table and for
 // smi request. It is a sink of access log entries.
 type traffic struct {
 	mu sync.Mutex
-	// backends counts, per called Service port, where requests went.
-	backends map[string]map[string]uint64
-	denials  map[Denial]uint64
-	requests uint64
+	// shares counts, per split, where requests went since its weights are what
+	// they are.
+	shares  map[splitKey]*share
+	denials map[Denial]uint64
+}
+
+// splitKey is a TrafficSplit at one port of its root: "namespace/name", and
+// "namespace/name:port".
+type splitKey struct{ split, service string }
+
+type share struct {
+	weights  string
+	backends map[string]uint64
 }
 
 func newTraffic() *traffic {
-	return &traffic{backends: map[string]map[string]uint64{}, denials: map[Denial]uint64{}}
+	return &traffic{shares: map[splitKey]*share{}, denials: map[Denial]uint64{}}
 }
 
-// maxSeries bounds each of the maps, which grow with what callers do.
-const maxSeries = 10_000
+// maxDenials bounds how many pairs are told apart, as callers can add to them.
+const maxDenials = 10_000
 
 // Observe takes an entry. Requests are counted where they are sent, denials
 // where they are refused.
@@ -36,24 +46,59 @@ func (t *traffic) Observe(e *accesslog.Entry) {
 	defer t.mu.Unlock()
 	if e.Denied {
 		d := Denial{Source: peerName(e.Source), Destination: cmp.Or(e.Service, peerName(e.Destination))}
-		if _, known := t.denials[d]; known || len(t.denials) < maxSeries {
+		if _, known := t.denials[d]; known || len(t.denials) < maxDenials {
 			t.denials[d]++
 		}
 		return
 	}
-	if e.Side != accesslog.Client || e.Service == "" {
-		return
+	if s := t.shares[splitKey{e.Split, e.Service}]; s != nil && e.Side == accesslog.Client {
+		s.backends[cmp.Or(e.Backend, backendOf(e.UpstreamCluster), e.Service)]++
 	}
-	t.requests++
-	backends := t.backends[e.Service]
-	if backends == nil {
-		if len(t.backends) >= maxSeries {
-			return
+}
+
+// follow takes over the splits of a new mesh. One whose weights are others
+// starts over, as what was observed before says nothing about it.
+func (t *traffic) follow(m *mesh.Mesh) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	current := map[splitKey]*share{}
+	for _, service := range m.Services {
+		for _, port := range service.Ports {
+			for _, split := range port.Splits {
+				key := keyOf(port, split)
+				s := t.shares[key]
+				if weights := weightsOf(split); s == nil || s.weights != weights {
+					s = &share{weights: weights, backends: map[string]uint64{}}
+				}
+				current[key] = s
+			}
 		}
-		backends = map[string]uint64{}
-		t.backends[e.Service] = backends
 	}
-	backends[cmp.Or(e.Backend, backendOf(e.UpstreamCluster), e.Service)]++
+	t.shares = current
+}
+
+// sent returns how many requests a split sent to each backend.
+func (t *traffic) sent(key splitKey) map[string]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.shares[key]; s != nil {
+		return maps.Clone(s.backends)
+	}
+	return nil
+}
+
+// denied returns the denials, the most frequent first.
+func (t *traffic) denied() []DenialCount {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := make([]DenialCount, 0, len(t.denials))
+	for d, n := range t.denials {
+		list = append(list, DenialCount{d, n})
+	}
+	slices.SortFunc(list, func(a, b DenialCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Destination, b.Destination))
+	})
+	return list
 }
 
 // backendOf reads the Service out of the name of a cluster,
@@ -72,25 +117,4 @@ func peerName(p accesslog.Peer) string {
 		return p.Account.String()
 	}
 	return cmp.Or(string(p.Principal), "a client without identity")
-}
-
-// sent returns how often requests to a Service port went to each backend.
-func (t *traffic) sent(service string) map[string]uint64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return maps.Clone(t.backends[service])
-}
-
-// denied returns the denials, the most frequent first.
-func (t *traffic) denied() []DenialCount {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	list := make([]DenialCount, 0, len(t.denials))
-	for d, n := range t.denials {
-		list = append(list, DenialCount{d, n})
-	}
-	slices.SortFunc(list, func(a, b DenialCount) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Destination, b.Destination))
-	})
-	return list
 }
