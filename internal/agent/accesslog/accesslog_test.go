@@ -74,7 +74,7 @@ func TestServersHTTPEntry(t *testing.T) {
 			TagSide: "server", TagSource: "spiffe://cluster.local/ns/shop/sa/liar", TagService: "bank/ledger:80", TagGrant: "bank/web-reads", TagBackend: "-",
 		}),
 		Request: &datav3.HTTPRequestProperties{
-			RequestMethod: corev3.RequestMethod_GET, Path: "/accounts/7?token=secret", OriginalPath: "/forged",
+			RequestMethod: corev3.RequestMethod_GET, Authority: "ledger.bank", Path: "/accounts/7?token=secret", OriginalPath: "/forged",
 		},
 		Response: &datav3.HTTPResponseProperties{ResponseCode: wrapperspb.UInt32(200)},
 	}
@@ -83,7 +83,7 @@ func TestServersHTTPEntry(t *testing.T) {
 		Time: start, Duration: 30 * time.Millisecond, Side: Server, Protocol: HTTP,
 		Source:      Peer{Principal: webID, Account: web},
 		Destination: Peer{Principal: ledgerID, Account: ledger, Workload: "ledger", Pod: "ledger-0"},
-		Service:     "bank/ledger:80", Method: "GET", Path: "/accounts/7", Code: 200, GRPCStatus: NoStatus, Grant: "bank/web-reads",
+		Service:     "bank/ledger:80", Method: "GET", Authority: "ledger.bank", Path: "/accounts/7", Code: 200, GRPCStatus: NoStatus, Grant: "bank/web-reads",
 		UpstreamCluster: "app", UpstreamHost: "[::1]:8080",
 	}
 	if diff := cmp.Diff(want, local.fromHTTP(in)); diff != "" {

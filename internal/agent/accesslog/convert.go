@@ -30,7 +30,7 @@ const (
 )
 
 const (
-	// maxPath and maxTag bound what an entry carries, in bytes.
+	// maxPath, for authorities too, and maxTag bound what an entry carries, in bytes.
 	maxPath = 256
 	maxTag  = 512
 
@@ -59,7 +59,7 @@ func (l Local) fromHTTP(in *datav3.HTTPAccessLogEntry) *Entry {
 	}
 	// Not original_path, which is a header that a client can send.
 	path, _, _ := strings.Cut(req.GetPath(), "?")
-	e.Path = cut(path, maxPath)
+	e.Path, e.Authority = cut(path, maxPath), cut(req.GetAuthority(), maxPath)
 	e.Code = int(resp.GetResponseCode().GetValue())
 	status, ok := resp.GetResponseTrailers()["grpc-status"]
 	if !ok {

@@ -55,9 +55,10 @@ type Entry struct {
 	// "namespace/name:port"; Split is that split, "namespace/name".
 	Service, Backend, Split string
 
-	// Method and Path are empty for TCP. The path is the one that was judged
-	// (SP-9), without its query, at most 256 bytes of it.
-	Method, Path string
+	// Method, Authority and Path are empty for TCP. The authority is what the
+	// caller wrote, and the path the one that was judged (SP-9), without its
+	// query; at most 256 bytes of each.
+	Method, Authority, Path string
 	// Code is the HTTP status, 0 where no response was begun.
 	Code int
 	// GRPCStatus is NoStatus for what is not gRPC.
