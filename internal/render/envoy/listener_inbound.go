@@ -72,7 +72,7 @@ func inboundChains(p *parts, in inboundInputs) []chain {
 	var chains []chain
 	if in.mode.Enforced() {
 		for _, s := range sourceChains(in) {
-			chains = append(chains, secured(s.serverName+"|"+strconv.FormatUint(s.epoch, 10), s.serverName))
+			chains = append(chains, secured(s.name+"|"+strconv.FormatUint(s.epoch, 10), s.serverNames...))
 		}
 		if !in.port.Plaintext {
 			return append(chains, secured("others"))
@@ -85,8 +85,9 @@ func inboundChains(p *parts, in inboundInputs) []chain {
 
 // sourceChain is a part of a port's sources that is drained on its own.
 type sourceChain struct {
-	serverName string
-	epoch      uint64
+	name        string
+	serverNames []string
+	epoch       uint64
 }
 
 func sourceChains(in inboundInputs) []sourceChain {
@@ -94,7 +95,8 @@ func sourceChains(in inboundInputs) []sourceChain {
 	if len(sources) <= maxSourceChains {
 		chains := make([]sourceChain, len(sources))
 		for i, s := range sources {
-			chains[i] = sourceChain{SourceName(s), in.epochs.of(in.port.Number, s)}
+			name := SourceName(s)
+			chains[i] = sourceChain{name, []string{name}, in.epochs.of(in.port.Number, s)}
 		}
 		return chains
 	}
@@ -106,7 +108,7 @@ func sourceChains(in inboundInputs) []sourceChain {
 	buckets = slices.Compact(buckets)
 	chains := make([]sourceChain, len(buckets))
 	for i, b := range buckets {
-		chains[i] = sourceChain{b, in.epochs.ofBucket(in.port.Number, b)}
+		chains[i] = sourceChain{b, bucketNames(b), in.epochs.ofBucket(in.port.Number, b)}
 	}
 	return chains
 }

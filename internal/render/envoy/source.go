@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strconv"
 
 	"github.com/smi-project/smi/mesh"
 )
@@ -13,8 +14,13 @@ import (
 const sourceDomain = "smi"
 
 // maxSourceChains is how many sources of one port have a filter chain each.
-// Above it, sources share chains by the last byte of their hash.
-const maxSourceChains = 256
+// Above it, sources share sourceBuckets chains by a digit of their hash. Envoy
+// keeps a copy of the port's rules for each chain, and the rules grow with the
+// sources: without a bound, ten thousand sources would take it a minute.
+const (
+	maxSourceChains = 128
+	sourceBuckets   = 16
+)
 
 // SourceName is the server name (SNI) that a meshed client sends: a hash of its
 // identity as "<30 hex digits>.<2 hex digits>.smi". It chooses a filter chain
@@ -26,10 +32,18 @@ func SourceName(p mesh.Principal) string {
 	return digits[:30] + "." + digits[30:] + "." + sourceDomain
 }
 
-// sourceBucket is the wildcard that covers the source's server name and those
-// of all sources that share its bucket.
-func sourceBucket(p mesh.Principal) string {
-	return "*" + SourceName(p)[30:]
+// sourceBucket is the first digit of the second label of the source's server
+// name.
+func sourceBucket(p mesh.Principal) string { return SourceName(p)[31:32] }
+
+// bucketNames are wildcards that cover the server names of all sources of a
+// bucket. An entry for each value of the label's other digit.
+func bucketNames(bucket string) []string {
+	names := make([]string, sourceBuckets)
+	for i := range names {
+		names[i] = "*." + bucket + strconv.FormatInt(int64(i), sourceBuckets) + "." + sourceDomain
+	}
+	return names
 }
 
 // sourceKey is what grants are looked up by: the server name that a peer sent
