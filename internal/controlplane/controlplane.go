@@ -33,7 +33,10 @@ type Config struct {
 	Place func(pod mesh.Name) (envoy.Placement, bool)
 	// OnMesh, where set, is told of every new mesh after it was published.
 	OnMesh func(*mesh.Mesh)
-	Logger *slog.Logger
+	// OnProxy, where set, is told of every change of a proxy's status. It must
+	// return quickly.
+	OnProxy func(xds.ProxyStatus)
+	Logger  *slog.Logger
 }
 
 // ControlPlane compiles, renders and publishes what a store holds.
@@ -74,6 +77,7 @@ func New(config Config) *ControlPlane {
 			return config.CA.Bundle().PeerPrincipal(state)
 		},
 		Authorize: c.authorize,
+		OnChange:  config.OnProxy,
 		Logger:    config.Logger,
 	})
 	return c
