@@ -35,6 +35,9 @@ type hostQuestion struct {
 	CertificatePEM, KeyPEM []byte
 }
 
+// hostAnswer tells how long each pod's sidecar took to be ready, in their order.
+type hostAnswer struct{ Ready []time.Duration }
+
 // hostPod is a pod with a Service of its name, port 80, before port 8080.
 type hostPod struct {
 	Name         string
@@ -67,7 +70,7 @@ func runHost([]string) error {
 	ctx, stop := context.WithCancel(context.Background())
 	group, ctx := errgroup.WithContext(ctx)
 	err := serve(func(q hostQuestion) (any, error) {
-		return struct{}{}, startMesh(ctx, group, q)
+		return startMesh(ctx, group, q)
 	})
 	stop()
 	if waited := group.Wait(); err == nil {
@@ -76,18 +79,14 @@ func runHost([]string) error {
 	return err
 }
 
-func startMesh(ctx context.Context, group *errgroup.Group, q hostQuestion) error {
-	binary, err := tool.Envoy("")
-	if err != nil {
-		return err
-	}
+func startMesh(ctx context.Context, group *errgroup.Group, q hostQuestion) (*hostAnswer, error) {
 	ca, err := identity.LoadCA(identity.Config{TrustDomain: "cluster.local"}, q.CertificatePEM, q.KeyPEM)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s := store.New()
@@ -102,29 +101,51 @@ func startMesh(ctx context.Context, group *errgroup.Group, q hostQuestion) error
 	})
 	group.Go(func() error { return plane.Run(ctx, listener) })
 	plane.Push()
+	answer, err := startSidecars(ctx, group, q, func(p hostPod) agent.Config {
+		return agent.Config{
+			TrustDomain: ca.TrustDomain(), Pod: p.mesh(), ServiceAccount: p.Name, Workload: p.Name,
+			Source: ca.Source(p.mesh()), XDSAddress: listener.Addr().String(), Logger: logger,
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	settling, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return answer, plane.Settle(settling)
+}
+
+// startSidecars starts one after the other.
+func startSidecars(ctx context.Context, group *errgroup.Group, q hostQuestion, config func(hostPod) agent.Config) (*hostAnswer, error) {
+	binary, err := tool.Envoy("")
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "smi-bench-")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	context.AfterFunc(ctx, func() { _ = os.RemoveAll(dir) })
+	group.Go(func() error {
+		<-ctx.Done()
+		return os.RemoveAll(dir)
+	})
+	answer := &hostAnswer{}
 	metrics := accesslog.NewMetrics(1000)
 	for _, p := range q.Pods {
-		a, err := agent.New(agent.Config{
-			TrustDomain: ca.TrustDomain(), Pod: p.mesh(), ServiceAccount: p.Name, Workload: p.Name,
-			Source: ca.Source(p.mesh()), XDSAddress: listener.Addr().String(), Dir: filepath.Join(dir, p.Name),
-			Envoy: agent.Envoy{Binary: binary, LogLevel: "error"}, Sink: metrics, Logger: logger,
-		})
+		c := config(p)
+		c.Dir, c.Sink, c.Envoy = filepath.Join(dir, p.Name), metrics, agent.Envoy{Binary: binary, LogLevel: "error"}
+		a, err := agent.New(c)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		begin := time.Now()
 		group.Go(func() error { return a.Run(ctx) })
-		if err := eventually(ctx, 30*time.Second, func() error { return a.Admin().Ready(ctx) }); err != nil {
-			return fmt.Errorf("the sidecar of %s is not ready: %w", p.Name, err)
+		if err := eventually(ctx, 2*time.Minute, func() error { return a.Admin().Ready(ctx) }); err != nil {
+			return nil, fmt.Errorf("the sidecar of %s is not ready: %w", p.Name, err)
 		}
+		answer.Ready = append(answer.Ready, time.Since(begin))
 	}
-	settling, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	return plane.Settle(settling)
+	return answer, nil
 }
 
 func (p hostPod) placement(all []hostPod) envoy.Placement {
@@ -179,14 +200,15 @@ func (p hostPod) objects() []store.Object {
 }
 
 // startHost starts a mesh and returns once it is ready to be called.
-func startHost(q hostQuestion) (*child, error) {
+func startHost(q hostQuestion) (*child, *hostAnswer, error) {
 	host, err := startRole("role-host")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := host.ask(q, &struct{}{}); err != nil {
+	answer := &hostAnswer{}
+	if err := host.ask(q, answer); err != nil {
 		host.stop()
-		return nil, err
+		return nil, nil, err
 	}
-	return host, nil
+	return host, answer, nil
 }

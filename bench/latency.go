@@ -84,7 +84,7 @@ func (l *latencySuite) compare(ctx context.Context, ca *identity.CA, source metr
 	if err != nil {
 		return err
 	}
-	host, err := startHost(hostQuestion{
+	host, _, err := startHost(hostQuestion{
 		Metrics: source.metrics, CertificatePEM: certificate, KeyPEM: key,
 		Pods: []hostPod{
 			{Name: "client", Sidecar: oursClient, App: "127.77.1.1", Callers: []string{"nobody"}, Upstreams: map[string]uint16{"server": 20001}},

@@ -18,6 +18,7 @@ import (
 
 // child is this program in another role, or an Envoy. It dies with us.
 type child struct {
+	role   bool
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
 	stdout *bufio.Reader
@@ -50,7 +51,12 @@ func startRole(role string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start(self, role)
+	c, err := start(self, role)
+	if err != nil {
+		return nil, err
+	}
+	c.role = true
+	return c, nil
 }
 
 func (c *child) pid() int { return c.cmd.Process.Pid }
@@ -74,7 +80,9 @@ func (c *child) ask(question, answer any) error {
 // stop ends the process: a role by the end of its input, an Envoy by a signal.
 func (c *child) stop() {
 	_ = c.stdin.Close()
-	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	if !c.role {
+		_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	}
 	ended := make(chan struct{})
 	go func() {
 		_ = c.cmd.Wait()
