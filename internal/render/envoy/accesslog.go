@@ -35,8 +35,9 @@ const (
 	TagBackend = "smi.backend"
 	// TagSplit is the TrafficSplit "namespace/name" that decided so.
 	TagSplit = "smi.split"
-	// TagGrant is the TrafficTarget "namespace/name" that allowed the request, or
-	// Denied. Connections that were allowed carry no grant's name.
+	// TagGrant is the TrafficTarget "namespace/name" that allowed the request or
+	// the connection, or Denied. A connection on which the client never sent a
+	// byte carries none.
 	TagGrant = "smi.grant"
 	// TagAudit is what TagGrant would be in strict mode, for a destination in
 	// audit mode (AC-16).

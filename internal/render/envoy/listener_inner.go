@@ -34,13 +34,18 @@ type innerInputs struct {
 // its rules; anything else needs a grant for connections (AC-10).
 func buildInner(p *parts, in innerInputs) *Resource {
 	number := in.port.Number
-	tags := with(serverTags(), tag{TagGrant, ""}, tag{TagAudit, ""})
-	denied, audited := with(tags, tag{TagGrant, Denied}), with(tags, tag{TagAudit, Denied})
+	tags := with(serverTags(), tag{TagGrant, formatConnectionGrant}, tag{TagAudit, ""})
+	if in.mode == mesh.Audit {
+		tags = with(serverTags(), tag{TagGrant, ""}, tag{TagAudit, formatConnectionGrant})
+	}
+	denied, audited := with(tags, tag{TagGrant, Denied}), with(tags, tag{TagGrant, ""}, tag{TagAudit, Denied})
 	l := &listenerv3.Listener{
 		Name:              innerName(number),
 		ListenerSpecifier: &listenerv3.Listener_InternalListener{InternalListener: &listenerv3.Listener_InternalListenerConfig{}},
 		FilterChains: []*listenerv3.FilterChain{
-			{Name: chainTCP, Filters: []*listenerv3.Filter{tcpFilter(tcpProxy("inbound", inboundName(number), p.tcpLog(tags)))}},
+			{Name: chainTCP, Filters: []*listenerv3.Filter{
+				discoveredGrants(number), tcpFilter(tcpProxy("inbound", inboundName(number), p.tcpLog(tags))),
+			}},
 		},
 	}
 	switch {

@@ -68,7 +68,7 @@ func wantEcho(t *testing.T, c net.Conn) {
 // AC-17: what is withdrawn stops new requests at once, and closes what it
 // carried; what nothing was taken from never notices.
 func TestWithdrawal(t *testing.T) {
-	eachEnvoy(t, 70, func(t *testing.T, binary string, address func(mesh.Account) string) {
+	eachEnvoy(t, 204, func(t *testing.T, binary string, address func(mesh.Account) string) {
 		w := &town{mode: mesh.Strict, grants: webGrants(), address: address}
 		w.grants[1].Sources = append(w.grants[1].Sources, principal(canary)) // keeps its connections
 		l := startLive(t, binary, w, Options{}, ledger)
@@ -131,7 +131,7 @@ func wantStatus(client *http.Client, target string, status int) error {
 
 // TS-11: changed weights move new requests and connections, and close none.
 func TestWeightsMoveWithoutClosing(t *testing.T) {
-	eachEnvoy(t, 80, func(t *testing.T, binary string, address func(mesh.Account) string) {
+	eachEnvoy(t, 208, func(t *testing.T, binary string, address func(mesh.Account) string) {
 		w := &town{mode: mesh.Permissive, address: address, tcpSplit: true}
 		l := startLive(t, binary, w, Options{}, ledger, canary, web)
 		byWeb := l.byProxy(t, web)
@@ -179,7 +179,7 @@ func TestWeightsMoveWithoutClosing(t *testing.T) {
 
 // ID-6: a pod that answers at another's address is not believed.
 func TestServerMustProveItsAccount(t *testing.T) {
-	eachEnvoy(t, 90, func(t *testing.T, binary string, address func(mesh.Account) string) {
+	eachEnvoy(t, 212, func(t *testing.T, binary string, address func(mesh.Account) string) {
 		w := &town{mode: mesh.Permissive, address: address, imposter: true}
 		l := startLive(t, binary, w, Options{}, canary, web)
 		wantReply(t, l.byProxy(t, web), "GET", "http://canary.bank/", reply{200, "canary", ""})

@@ -8,7 +8,9 @@ import (
 	"github.com/smi-project/smi/mesh"
 )
 
-// eachEnvoy runs a test on every Envoy, with loopback networks of its own.
+// eachEnvoy runs a test on every Envoy, with loopback networks of its own, one
+// per Envoy from the given one on. They lie above those of smi run and of the
+// rig, whose tests may run at the same time.
 func eachEnvoy(t *testing.T, network int, test func(t *testing.T, binary string, address func(mesh.Account) string)) {
 	t.Parallel()
 	for release, binary := range envoytest.Binaries(t) {
@@ -22,7 +24,7 @@ func eachEnvoy(t *testing.T, network int, test func(t *testing.T, binary string,
 }
 
 func TestHTTPThroughTwoSidecars(t *testing.T) {
-	eachEnvoy(t, 40, func(t *testing.T, binary string, address func(mesh.Account) string) {
+	eachEnvoy(t, 192, func(t *testing.T, binary string, address func(mesh.Account) string) {
 		w := &town{mode: mesh.Strict, grants: webGrants(), address: address}
 		l := startLive(t, binary, w, Options{}, ledger, canary, web, cart)
 		byWeb, byCart := l.byProxy(t, web), l.byProxy(t, cart)
@@ -64,7 +66,7 @@ func TestHTTPThroughTwoSidecars(t *testing.T) {
 
 // What a peer sends as its server name must never give it another's grants.
 func TestServerNameProvesNothing(t *testing.T) {
-	eachEnvoy(t, 50, func(t *testing.T, binary string, address func(mesh.Account) string) {
+	eachEnvoy(t, 196, func(t *testing.T, binary string, address func(mesh.Account) string) {
 		w := &town{mode: mesh.Strict, grants: webGrants(), address: address}
 		l := startLive(t, binary, w, Options{}, ledger)
 		accounts := l.url(ledger, portHTTP, "/accounts")

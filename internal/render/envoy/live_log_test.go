@@ -82,7 +82,7 @@ func (s *logService) has(want map[string]string) error {
 }
 
 func TestAccessLog(t *testing.T) {
-	eachEnvoy(t, 110, func(t *testing.T, binary string, address func(mesh.Account) string) {
+	eachEnvoy(t, 220, func(t *testing.T, binary string, address func(mesh.Account) string) {
 		logs := newLogService(t)
 		w := &town{mode: mesh.Strict, grants: webGrants(), address: address, logs: logs.address}
 		l := startLive(t, binary, w, Options{}, ledger, canary, web, cart)
@@ -92,6 +92,7 @@ func TestAccessLog(t *testing.T) {
 		wantReply(t, l.byProxy(t, cart), "GET", "http://ledger.bank/", reply{status: 403})
 		c := l.upstream(t, web, "db")
 		wantRead(t, c, "hello\n")
+		wantEcho(t, c)
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +108,7 @@ func TestAccessLog(t *testing.T) {
 			{"code": "403", TagSide: "client", TagSource: string(principal(cart)), TagGrant: Denied},
 			{"code": "tcp", TagSide: "client", TagSource: me, TagDestination: you, TagService: "bank/db:5432", TagBackend: "bank/db:5432", TagGrant: ""},
 			{"code": "tcp", TagSide: "client", TagSource: string(principal(cart)), TagService: "bank/db:5432", TagGrant: Denied},
-			{"code": "tcp", TagSide: "server", TagSource: me, TagGrant: ""},
+			{"code": "tcp", TagSide: "server", TagSource: me, TagGrant: "bank/web-connects"},
 			{"code": "tcp", TagSide: "server", TagSource: string(principal(canary)), TagGrant: Denied},
 		} {
 			envoytest.Eventually(t, patience, func() error { return logs.has(want) })
@@ -122,7 +123,7 @@ func TestAccessLog(t *testing.T) {
 
 // AC-16: what strict mode would deny is told, and served.
 func TestAuditLog(t *testing.T) {
-	eachEnvoy(t, 140, func(t *testing.T, binary string, address func(mesh.Account) string) {
+	eachEnvoy(t, 232, func(t *testing.T, binary string, address func(mesh.Account) string) {
 		logs := newLogService(t)
 		w := &town{mode: mesh.Audit, grants: webGrants(), address: address, logs: logs.address}
 		l := startLive(t, binary, w, Options{}, ledger)
@@ -130,12 +131,13 @@ func TestAuditLog(t *testing.T) {
 			wantReply(t, l.direct(t, a, SourceName(principal(a))), "GET", l.url(ledger, portHTTP, "/accounts"), reply{status: 200, app: "ledger"})
 			c := l.dial(t, a, SourceName(principal(a)), portTCP)
 			wantRead(t, c, "hello\n")
+			wantEcho(t, c)
 			_ = c.Close()
 		}
 		for _, want := range []map[string]string{
 			{"code": "200", TagSource: string(principal(web)), TagAudit: "bank/web-reads", TagGrant: ""},
 			{"code": "200", TagSource: string(principal(canary)), TagAudit: Denied, TagGrant: ""},
-			{"code": "tcp", TagSource: string(principal(web)), TagAudit: "", TagGrant: ""},
+			{"code": "tcp", TagSource: string(principal(web)), TagAudit: "bank/web-connects", TagGrant: ""},
 			{"code": "tcp", TagSource: string(principal(canary)), TagAudit: Denied, TagGrant: ""},
 		} {
 			want[TagSide] = "server"

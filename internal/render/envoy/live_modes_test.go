@@ -11,7 +11,7 @@ import (
 
 // AC-16 and AC-18: whom a port serves in each mode.
 func TestModes(t *testing.T) {
-	eachEnvoy(t, 100, func(t *testing.T, binary string, address func(mesh.Account) string) {
+	eachEnvoy(t, 216, func(t *testing.T, binary string, address func(mesh.Account) string) {
 		for _, tt := range []struct {
 			name            string
 			mode            mesh.Mode

@@ -10,7 +10,7 @@ import (
 func newPlain(address string) (net.Conn, error) { return net.Dial("tcp", address) }
 
 func TestConnectionsThroughTwoSidecars(t *testing.T) {
-	eachEnvoy(t, 60, func(t *testing.T, binary string, address func(mesh.Account) string) {
+	eachEnvoy(t, 200, func(t *testing.T, binary string, address func(mesh.Account) string) {
 		w := &town{mode: mesh.Strict, grants: webGrants(), address: address}
 		l := startLive(t, binary, w, Options{}, ledger, web, cart)
 

@@ -15,7 +15,7 @@ import (
 // PR-3: the upgrade websocket is judged as the GET that it is, others and
 // CONNECT are refused; a denied gRPC call is told so in gRPC (AC-12).
 func TestUpgradesAndGRPC(t *testing.T) {
-	eachEnvoy(t, 120, func(t *testing.T, binary string, address func(mesh.Account) string) {
+	eachEnvoy(t, 224, func(t *testing.T, binary string, address func(mesh.Account) string) {
 		w := &town{mode: mesh.Strict, grants: webGrants(), address: address}
 		l := startLive(t, binary, w, Options{}, ledger, web)
 		for _, tt := range []struct{ request, status, body string }{
@@ -72,7 +72,7 @@ func TestUpgradesAndGRPC(t *testing.T) {
 // PR-5: what is no name of the mesh passes, and nothing else of the sidecar's
 // shows.
 func TestOutsidePasses(t *testing.T) {
-	eachEnvoy(t, 130, func(t *testing.T, binary string, address func(mesh.Account) string) {
+	eachEnvoy(t, 228, func(t *testing.T, binary string, address func(mesh.Account) string) {
 		w := &town{mode: mesh.Strict, grants: webGrants(), address: address}
 		l := startLive(t, binary, w, Options{}, web)
 		host := outsideAddress(t)

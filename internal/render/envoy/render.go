@@ -12,6 +12,7 @@ type Renderer struct {
 	parts *parts
 
 	access       *memo[accessInputs, *Resource]
+	grants       *memo[accessInputs, *Resource]
 	portChains   *memo[portChainsInputs, *portChains]
 	inbound      *memo[inboundInputs, *Resource]
 	inner        *memo[innerInputs, *Resource]
@@ -71,6 +72,7 @@ func New(o Options) *Renderer {
 	return &Renderer{
 		parts:           newParts(o.withDefaults()),
 		access:          newMemo(buildAccess),
+		grants:          newMemo(buildGrants),
 		portChains:      newMemo(buildPortChains),
 		inbound:         newMemo(buildInbound),
 		inner:           newMemo(buildInner),
@@ -201,7 +203,8 @@ func (r *Renderer) appendInbound(out []*Resource, p *Proxy, port mesh.InboundPor
 		r.inbound.get(r, inboundInputs{p.Placement.SidecarAddress, w.Account, port, w.Mode, w.Policy, epochs, chains}),
 	)
 	if port.Protocol == mesh.TCP || port.Protocol == mesh.Undeclared {
-		out = append(out, r.internal.get(r, innerName(port.Number)), r.inner.get(r, innerInputs{w.Policy, port, w.Mode, chains}))
+		out = append(out, r.internal.get(r, innerName(port.Number)), r.inner.get(r, innerInputs{w.Policy, port, w.Mode, chains}),
+			r.grants.get(r, accessInputs{w.Policy, port, w.Mode}))
 	}
 	return out
 }
@@ -299,7 +302,7 @@ func buildService(p *parts, port *mesh.ServicePort) *serviceResources {
 func (r *Renderer) sweep() {
 	g := r.generation
 	r.built = 0
-	r.live = r.access.sweep(g) + r.portChains.sweep(g) + r.inbound.sweep(g) + r.inner.sweep(g) + r.applications.sweep(g) +
+	r.live = r.access.sweep(g) + r.grants.sweep(g) + r.portChains.sweep(g) + r.inbound.sweep(g) + r.inner.sweep(g) + r.applications.sweep(g) +
 		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.refused.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) +
 		r.proxyHosts.sweep(g) + r.proxies.sweep(g) + r.requests.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g)
 	for w, e := range r.proxyRoutes {
