@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/smi-project/smi/internal/render/envoy"
 	"github.com/smi-project/smi/internal/xds"
@@ -42,27 +43,63 @@ func (rt *Runtime) findings(m *mesh.Mesh) []mesh.Finding {
 	return all
 }
 
+// maxAlike is how many findings with one reason about one object are printed.
+const maxAlike = 3
+
 // announce prints the findings that are new, each once as long as it holds. It is
 // called after every push.
 func (rt *Runtime) announce(m *mesh.Mesh) {
-	current := map[string]bool{}
-	for _, f := range rt.findings(m) {
+	type kind struct {
+		object mesh.ObjectRef
+		reason string
+	}
+	findings := rt.findings(m)
+	current, alike := make(map[string]bool, len(findings)), map[kind]int{}
+	rt.mu.Lock()
+	known := rt.announced
+	rt.mu.Unlock()
+	for _, f := range findings {
 		if f.Severity == mesh.Info {
 			continue
 		}
 		text := fmt.Sprintf("%s %s: %s: %s (%s)", f.Severity, f.Object, cmp.Or(f.Field, f.Reason), f.Message, cmp.Or(f.Rule, f.Reason))
 		current[text] = true
-		rt.mu.Lock()
-		known := rt.announced[text]
-		rt.mu.Unlock()
-		if !known {
+		if known[text] {
+			continue
+		}
+		k := kind{f.Object, f.Reason}
+		if alike[k]++; alike[k] <= maxAlike {
 			rt.line("smi", text)
+		}
+	}
+	for k, n := range alike {
+		if n > maxAlike {
+			rt.line("smi", fmt.Sprintf("%s: %d more findings like these; smi check lists them", k.object, n-maxAlike))
 		}
 	}
 	rt.mu.Lock()
 	rt.announced = current
 	rt.mu.Unlock()
 	rt.traffic.follow(m)
+	rt.notify()
+}
+
+// proxyChanged prints what a proxy refuses, once.
+func (rt *Runtime) proxyChanged(p xds.ProxyStatus) {
+	rt.mu.Lock()
+	said := rt.refused[p.Node]
+	rt.refused[p.Node] = p.LastError
+	if p.LastError == "" {
+		delete(rt.refused, p.Node)
+	}
+	rt.mu.Unlock()
+	if p.LastError != "" && p.LastError != said {
+		text := "its sidecar keeps its last good configuration: " + p.LastError
+		if strings.Contains(p.LastError, "Address already in use") {
+			text += "; another process listens there or on all addresses: stop it and change something about the pod, which is then started anew, or use another port"
+		}
+		rt.line(p.Node, text)
+	}
 	rt.notify()
 }
 

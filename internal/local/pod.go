@@ -96,7 +96,7 @@ const portPeriod = 500 * time.Millisecond
 // pod was stopped before that.
 func (r *runner) awaitPorts(ctx context.Context) bool {
 	for said := ""; ; {
-		err := takenPort(r.pod, r.at)
+		err := takenPort(r.pod, r.rt.services(), r.at)
 		r.change(func() { r.waiting = err })
 		if err == nil {
 			return true

@@ -79,9 +79,13 @@ func sameProcess(a, b *corev1.Pod) bool {
 	return a == b || meshed(a) == meshed(b) && apiequality.Semantic.DeepEqual(a.Spec, b.Spec)
 }
 
-// settleBeforeStop is how long a pod that leaves waits for the others to learn
-// that it does.
-const settleBeforeStop = 3 * time.Second
+// A pod that leaves waits at most settleBeforeStop for the others to learn that it
+// does, and then for lastRequests: a proxy acknowledges before all of its threads
+// know, and what they have sent by then is still on its way.
+const (
+	settleBeforeStop = 3 * time.Second
+	lastRequests     = 200 * time.Millisecond
+)
 
 // stopLeaving stops the runners of entries after every proxy has learned that
 // they are not ready any more, so that no request is sent to a dying pod.
@@ -103,6 +107,10 @@ func (rt *Runtime) stopLeaving(serving context.Context, leaving []*podEntry) {
 		bounded, cancel := context.WithTimeout(serving, settleBeforeStop)
 		defer cancel()
 		_ = rt.plane.Settle(bounded)
+		select {
+		case <-serving.Done():
+		case <-time.After(lastRequests):
+		}
 		for _, r := range runners {
 			go func() {
 				r.stop()
@@ -255,6 +263,19 @@ func sameObject(object, wanted *corev1.Pod) bool {
 	delete(annotations, annotationAppAddress)
 	return maps.Equal(annotations, wanted.Annotations) && maps.Equal(object.Labels, wanted.Labels) &&
 		apiequality.Semantic.DeepEqual(object.Spec, wanted.Spec)
+}
+
+// services are those of the files.
+func (rt *Runtime) services() []*corev1.Service {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	var all []*corev1.Service
+	for _, o := range rt.result.Objects {
+		if s, ok := o.(*corev1.Service); ok {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // assignUpstreams gives every Service port a local port of its own, which it

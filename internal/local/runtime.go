@@ -81,8 +81,10 @@ type Runtime struct {
 	// upstreams are the local ports of Service ports, nextPort the next one.
 	upstreams map[mesh.Name]map[uint16]uint16
 	nextPort  uint16
-	// announced are the findings that were printed.
+	// announced are the findings that were printed, and refused what proxies were
+	// last said to refuse, by their node.
 	announced map[string]bool
+	refused   map[string]string
 	// changed is closed, and replaced, when the status may have changed.
 	changed chan struct{}
 }
@@ -136,14 +138,14 @@ func New(options Options) (*Runtime, error) {
 		options: options, log: options.Logger, dir: dir, addresses: held, ca: ca, store: store.New(),
 		traffic: newTraffic(), metrics: accesslog.NewMetrics(maxEdges), results: make(chan *file.Result, 1), stopped: make(chan *runner),
 		pods: map[types.NamespacedName]*podEntry{}, upstreams: map[mesh.Name]map[uint16]uint16{}, nextPort: firstUpstream,
-		announced: map[string]bool{}, changed: make(chan struct{}),
+		announced: map[string]bool{}, refused: map[string]string{}, changed: make(chan struct{}),
 	}
 	rt.sink = accesslog.Tee(rt.traffic, rt.metrics)
 	if options.Sink != nil {
 		rt.sink = accesslog.Tee(rt.traffic, rt.metrics, options.Sink)
 	}
 	rt.plane = controlplane.New(controlplane.Config{
-		Store: rt.store, CA: ca, Compile: options.Compile, Place: rt.place, OnMesh: rt.announce, Logger: rt.log,
+		Store: rt.store, CA: ca, Compile: options.Compile, Place: rt.place, OnMesh: rt.announce, OnProxy: rt.proxyChanged, Logger: rt.log,
 		Render: envoy.Options{
 			TrustDomain: options.Compile.TrustDomain, ClusterDomain: options.Compile.ClusterDomain,
 			Metrics: options.Metrics, AccessLogPath: options.AccessLog,

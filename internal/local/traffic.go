@@ -45,7 +45,9 @@ func (t *traffic) Observe(e *accesslog.Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e.Denied {
-		d := Denial{Source: peerName(e.Source), Destination: cmp.Or(e.Service, peerName(e.Destination))}
+		// A sidecar that refuses a call for want of any grant knows the callee only
+		// by what the caller wrote.
+		d := Denial{Source: cmp.Or(peerName(e.Source), "a client without identity"), Destination: cmp.Or(e.Service, peerName(e.Destination), e.Authority, "unknown")}
 		if _, known := t.denials[d]; known || len(t.denials) < maxDenials {
 			t.denials[d]++
 		}
@@ -116,5 +118,5 @@ func peerName(p accesslog.Peer) string {
 	if p.Account.Name != "" {
 		return p.Account.String()
 	}
-	return cmp.Or(string(p.Principal), "a client without identity")
+	return string(p.Principal)
 }
