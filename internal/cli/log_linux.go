@@ -15,8 +15,7 @@ type lineHandler struct {
 	level  slog.Level
 	source string
 	// group begins the names of attributes, attrs are those of every record.
-	group string
-	attrs []slog.Attr
+	group, attrs string
 }
 
 // Enabled tells whether records of the level are printed.
@@ -24,27 +23,36 @@ func (h *lineHandler) Enabled(_ context.Context, level slog.Level) bool { return
 
 // Handle prints a record.
 func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
-	source, words := h.source, []string{strings.ToLower(r.Level.String()) + ": " + r.Message}
-	add := func(a slog.Attr) bool {
-		if a.Key == local.PodKey {
-			source = a.Value.String()
-		} else if a.Key != "" {
-			words = append(words, h.group+a.Key+"="+a.Value.String())
-		}
+	level := strings.ToLower(r.Level.String())
+	if r.Level == slog.LevelWarn {
+		level = "warning" // as findings have it
+	}
+	source, words := h.source, level+": "+r.Message+h.attrs
+	r.Attrs(func(a slog.Attr) bool {
+		words += h.text(a)
 		return true
-	}
-	for _, a := range h.attrs {
-		add(a)
-	}
-	r.Attrs(add)
-	h.line(source, strings.Join(words, " "))
+	})
+	h.line(source, words)
 	return nil
+}
+
+func (h *lineHandler) text(a slog.Attr) string {
+	if a.Key == "" {
+		return ""
+	}
+	return " " + h.group + a.Key + "=" + a.Value.String()
 }
 
 // WithAttrs returns a handler that adds attributes to every record.
 func (h *lineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	other := *h
-	other.attrs = append(append([]slog.Attr{}, h.attrs...), attrs...)
+	for _, a := range attrs {
+		if a.Key == local.PodKey {
+			other.source = a.Value.String()
+			continue
+		}
+		other.attrs += h.text(a)
+	}
 	return &other
 }
 

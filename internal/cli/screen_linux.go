@@ -7,8 +7,8 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -20,12 +20,15 @@ import (
 type screen struct {
 	app  *App
 	live bool
-	fd   int
+	// size is the terminal's width and height.
+	size func() (width, height int)
 
 	mu sync.Mutex
-	// drawn is the number of lines of the table that stands on the terminal.
-	drawn int
-	table string
+	// drawn are the lengths of the lines of the table that stands on the terminal.
+	drawn []int
+	// shown is that table, and at which size.
+	shown string
+	table func(width int) string
 	// said is the summary that was printed last, where there is no table.
 	said string
 }
@@ -33,7 +36,14 @@ type screen struct {
 func newScreen(app *App, plain bool) *screen {
 	s := &screen{app: app}
 	if file, ok := app.Out.(*os.File); ok && !plain && term.IsTerminal(int(file.Fd())) && app.Getenv("TERM") != "dumb" {
-		s.live, s.fd = true, int(file.Fd())
+		s.live = true
+		s.size = func() (int, int) {
+			width, height, err := term.GetSize(int(file.Fd()))
+			if err != nil || width < 1 || height < 1 {
+				return 80, 24
+			}
+			return width, height
+		}
 	}
 	return s
 }
@@ -42,12 +52,17 @@ func newScreen(app *App, plain bool) *screen {
 func (s *screen) line(source, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.erase()
-	fmt.Fprintf(s.app.Out, "%s %s\n", s.app.paint(bold, "["+source+"]"), printable(text))
-	s.draw()
+	var out bytes.Buffer
+	s.erase(&out)
+	fmt.Fprintf(&out, "%s %s\n", s.app.paint(bold, "["+source+"]"), printable(text))
+	s.draw(&out)
+	s.flush(&out)
 }
 
-// refresh is how often the table is drawn again.
+// flush writes everything at once, so that nobody sees a half-drawn table.
+func (s *screen) flush(out *bytes.Buffer) { _, _ = s.app.Out.Write(out.Bytes()) }
+
+// refresh is how often the table is looked at.
 const refresh = 500 * time.Millisecond
 
 // show keeps the table current until the context ends; where there is no
@@ -58,10 +73,7 @@ func (s *screen) show(ctx context.Context, rt *local.Runtime) {
 	for {
 		select {
 		case <-ctx.Done():
-			s.mu.Lock()
-			s.erase()
-			s.table = ""
-			s.mu.Unlock()
+			s.update(nil)
 			return
 		case <-ticker.C:
 		}
@@ -70,12 +82,25 @@ func (s *screen) show(ctx context.Context, rt *local.Runtime) {
 			s.summarise(&status)
 			continue
 		}
-		s.mu.Lock()
-		s.erase()
-		s.table = s.app.statusTable(&status)
-		s.draw()
-		s.mu.Unlock()
+		s.update(&status)
 	}
+}
+
+// update replaces the table where it says something new; nil removes it.
+func (s *screen) update(status *local.Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.table = nil
+	if status != nil {
+		s.table = func(width int) string { return statusTable(status, width) }
+	}
+	if s.live && s.table != nil && s.shown == s.render() {
+		return
+	}
+	var out bytes.Buffer
+	s.erase(&out)
+	s.draw(&out)
+	s.flush(&out)
 }
 
 // summarise prints one line about the whole mesh when it says something new.
@@ -86,7 +111,7 @@ func (s *screen) summarise(status *local.Status) {
 			ready++
 		}
 	}
-	text := fmt.Sprintf("%d of %d pods ready", ready, len(status.Pods))
+	text := fmt.Sprintf("%d of %s ready", ready, count(len(status.Pods), "pod"))
 	if status.Settled && len(status.Pods) > 0 {
 		text += ", every proxy in sync"
 	}
@@ -99,81 +124,52 @@ func (s *screen) summarise(status *local.Status) {
 	}
 }
 
-// erase removes the table from the terminal. s.mu is held.
-func (s *screen) erase() {
-	if s.drawn > 0 {
-		fmt.Fprintf(s.app.Out, "\x1b[%dA\x1b[J", s.drawn)
-		s.drawn = 0
+// erase removes the table from the terminal. Where that has become narrower, its
+// lines have been broken. s.mu is held.
+func (s *screen) erase(out *bytes.Buffer) {
+	if len(s.drawn) == 0 {
+		return
+	}
+	width, _ := s.size()
+	rows := 0
+	for _, length := range s.drawn {
+		rows += max(1, (length+width-1)/width)
+	}
+	fmt.Fprintf(out, "\r\x1b[%dA\x1b[J", rows)
+	s.drawn, s.shown = nil, ""
+}
+
+// draw puts the table below the lines. s.mu is held.
+func (s *screen) draw(out *bytes.Buffer) {
+	if !s.live || s.table == nil {
+		return
+	}
+	s.shown = s.render()
+	out.WriteString(s.shown)
+	for line := range strings.Lines(s.shown) {
+		s.drawn = append(s.drawn, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")))
 	}
 }
 
-// draw puts the table below the lines, cut to the terminal. s.mu is held.
-func (s *screen) draw() {
-	if !s.live || s.table == "" {
-		return
-	}
-	width, height, err := term.GetSize(s.fd)
-	if err != nil {
-		width, height = 80, 24
-	}
-	lines := strings.Split(strings.TrimSuffix(s.table, "\n"), "\n")
+// render is the table as it fits on the terminal. s.mu is held.
+func (s *screen) render() string {
+	width, height := s.size()
+	lines := strings.Split(strings.TrimSuffix(s.table(width), "\n"), "\n")
 	if most := max(height-4, 3); len(lines) > most {
 		lines = append(lines[:most-1], fmt.Sprintf("... and %d more lines", len(lines)-most+1))
 	}
+	var out strings.Builder
 	for _, line := range lines {
-		fmt.Fprintln(s.app.Out, cutLine(line, width))
+		out.WriteString(cutLine(line, width) + "\n")
 	}
-	s.drawn = len(lines)
+	return out.String()
 }
 
 // cutLine keeps a line from being wrapped, which would shift the table.
 func cutLine(line string, width int) string {
-	runes := []rune(line)
-	if width > 1 && len(runes) >= width {
-		return string(runes[:width-1])
+	runes := []rune(strings.TrimRight(line, " "))
+	if width > 4 && len(runes) >= width {
+		return string(runes[:width-4]) + "..."
 	}
-	return line
-}
-
-// maxDenials is how many denials the table shows.
-const maxDenials = 5
-
-// statusTable is the live table: pods, splits, denials.
-func (a *App) statusTable(status *local.Status) string {
-	var out bytes.Buffer
-	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nPOD\tACCOUNT\tSTATE\tREADY\tRESTARTS\tPROXY")
-	for _, p := range status.Pods {
-		ready := "no"
-		if p.Ready {
-			ready = "yes"
-		}
-		state := string(p.State)
-		if p.Reason != "" {
-			state += ": " + p.Reason
-		}
-		fmt.Fprintf(w, "%s/%s\t%s\t%s\t%s\t%d\t%s\n", p.Namespace, p.Name, p.ServiceAccount, printable(state), ready, p.Restarts, p.Proxy)
-	}
-	_ = w.Flush()
-	if len(status.Splits) > 0 {
-		fmt.Fprintln(w, "\nSPLIT\tROOT\tBACKEND\tWEIGHT\tWANTED\tOBSERVED\tREQUESTS")
-		for _, s := range status.Splits {
-			root := fmt.Sprintf("%s:%d", s.Service, s.Port)
-			if s.Matches {
-				root += " (matches)"
-			}
-			for _, b := range s.Backends {
-				fmt.Fprintf(w, "%s/%s\t%s\t%s\t%d\t%.1f%%\t%.1f%%\t%d\n", s.Namespace, s.Name, root, b.Service, b.Weight, 100*b.Wanted, 100*b.Observed, b.Requests)
-			}
-		}
-		_ = w.Flush()
-	}
-	if len(status.Denials) > 0 {
-		fmt.Fprintln(w, "\nDENIED\tTO\tTIMES")
-		for _, d := range status.Denials[:min(len(status.Denials), maxDenials)] {
-			fmt.Fprintf(w, "%s\t%s\t%d\n", d.Source, d.Destination, d.Count)
-		}
-		_ = w.Flush()
-	}
-	return out.String()
+	return string(runes)
 }

@@ -218,6 +218,7 @@ func (rt *Runtime) loop(ctx, serving context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			rt.line("smi", "stops everything")
 			rt.stopAll(serving)
 			return
 		case result := <-rt.results:
