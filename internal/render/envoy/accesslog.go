@@ -160,7 +160,7 @@ func statsLog(tags []tag, counter, histogram string) *accesslogv3.AccessLog {
 	for i, t := range tags {
 		labels[i] = &statsv3.Config_Tag{Name: labelName(t.name), ValueFormat: t.format}
 	}
-	config := &statsv3.Config{StatPrefix: "smi", Counters: []*statsv3.Config_Counter{{
+	config := &statsv3.Config{StatPrefix: "smi", Counters: []*statsv3.Config_Counter{{ //nolint:staticcheck // what takes its place came with 1.40
 		Stat: &statsv3.Config_Stat{Name: counter, Tags: labels}, ValueFixed: wrapperspb.UInt64(1),
 	}}}
 	if histogram != "" {

@@ -39,7 +39,7 @@ func buildInbound(p *parts, in inboundInputs) *Resource {
 		l.ListenerFiltersTimeout = seconds(sniffSeconds)
 		l.ContinueOnListenerFiltersTimeout = true
 	}
-	return withChains(l, inboundChains(p, in)).resource(l.Name, typeURL(l))
+	return withChains(l, inboundChains(in)).resource(l.Name, typeURL(l))
 }
 
 // chain is a filter chain in two pieces: what is its own, and what it shares
@@ -61,7 +61,7 @@ func withChains(l *listenerv3.Listener, chains []chain) piece {
 // inboundChains are the filter chains of a pod's port, whatever listener they
 // stand in. Ports that are judged have one per source, so that Envoy can drain
 // one source's connections alone: it keeps every chain that did not change.
-func inboundChains(p *parts, in inboundInputs) []chain {
+func inboundChains(in inboundInputs) []chain {
 	number := strconv.Itoa(int(in.port.Number))
 	secured := func(suffix string, serverNames ...string) chain {
 		return chain{newPiece(&listenerv3.FilterChain{

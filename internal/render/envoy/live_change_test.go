@@ -154,7 +154,7 @@ func TestWeightsMoveWithoutClosing(t *testing.T) {
 		envoytest.Eventually(t, patience, func() error {
 			got, err := do(byWeb, "GET", "http://ledger.bank/")
 			if err != nil || got.status != 200 {
-				return fmt.Errorf("%v, %v", got, err)
+				return fmt.Errorf("%v, %w", got, err)
 			}
 			seen[got.app]++
 			if seen["ledger"] == 0 || seen["ledger"]+seen["canary"] < 200 {

@@ -290,7 +290,7 @@ func (r *Renderer) routesOf(w *mesh.Workload) *Resource {
 func buildService(p *parts, port *mesh.ServicePort) *serviceResources {
 	s := &serviceResources{cluster: clusterInputsOf(port), endpoints: buildEndpoints(p, port)}
 	if port.Protocol != mesh.TCP {
-		s.routes = buildRoutes(p, port)
+		s.routes = buildRoutes(port)
 	}
 	if !port.Protocol.SpeaksHTTP() {
 		s.tcp = buildTCP(p, port)

@@ -29,7 +29,7 @@ var retries = &routev3.RetryPolicy{
 
 // buildRoutes is the route configuration of a Service's port, for its own
 // listener.
-func buildRoutes(p *parts, port *mesh.ServicePort) *Resource {
+func buildRoutes(port *mesh.ServicePort) *Resource {
 	routeName := outboundName(keyOf(port))
 	return newResource(routeName, &routev3.RouteConfiguration{
 		Name:             routeName,
