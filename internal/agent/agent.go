@@ -148,7 +148,7 @@ func (a *Agent) serve(running, serving context.Context, group *errgroup.Group) e
 	if err != nil {
 		return err
 	}
-	server := grpc.NewServer()
+	server := grpc.NewServer(grpc.ForceServerCodecV2(newTolerantCodec()))
 	a.secrets.register(serving, server, a.logger)
 	accesslogv3.RegisterAccessLogServiceServer(server, accesslog.NewService(a.local(), a.cfg.Sink))
 	group.Go(func() error { return server.Serve(listener) })
