@@ -62,6 +62,10 @@ func serverTLS(trustDomain string, protocols ...string) *corev3.TransportSocket 
 	common.AlpnProtocols = protocols
 	return transportSocket("envoy.transport_sockets.tls", &tlsv3.DownstreamTlsContext{
 		CommonTlsContext: common, RequireClientCertificate: yes(),
+		// A resumed session is served without another look at the certificate, so
+		// a ticket would outlive the certificate that it stands for, by days.
+		SessionTicketKeysType:            &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{DisableStatelessSessionResumption: true},
+		DisableStatefulSessionResumption: true,
 	})
 }
 
