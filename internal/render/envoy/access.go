@@ -1,8 +1,7 @@
 package envoy
 
 import (
-	"fmt"
-	"maps"
+	"cmp"
 	"slices"
 
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
@@ -12,6 +11,7 @@ import (
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	networkinputv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -36,6 +36,7 @@ const (
 	fieldMatcherTree   = 2 // of a Matcher
 	fieldExactMatchMap = 2 // of a MatcherTree
 	fieldMap           = 1 // of a MatchMap
+	fieldMapKey        = 1 // of an entry of a map
 	fieldMapValue      = 2 // of an entry of a map
 )
 
@@ -59,54 +60,89 @@ func buildAccess(_ *parts, in accessInputs) *Resource {
 }
 
 func accessMatcher(policy *mesh.Policy, port mesh.InboundPort) piece {
-	entries := map[string]piece{}
-	if port.Plaintext {
-		entries[keyPlaintext] = newPiece(allowPlaintext)
-	}
-	// Most sources of a port have the same grants as some other.
-	known := map[string]piece{}
-	rules := map[*mesh.Grant]*grantRules{}
-	for source, grants := range grantsBySource(policy, port.Number) {
-		same := fmt.Sprint(grants) // of pointers
-		rule, ok := known[same]
-		if !ok {
-			rule = newPiece(sourceRules(grants, rules))
-			known[same] = rule
-		}
-		entries[sourceKey(source)] = rule
-	}
 	matcher := newPiece(&xdsmatcherv3.Matcher{OnNoMatch: deny})
+	entries := accessEntries(policy, port)
 	if len(entries) == 0 {
 		return matcher
 	}
-	tree := exactMapOf(keyInput, entries)
-	return join(matcher, wrap(fieldMatcherTree, tree))
-}
-
-// exactMapOf is a MatcherTree that finds a rule by the input's value.
-func exactMapOf(input *xdscorev3.TypedExtensionConfig, entries map[string]piece) piece {
-	keys := slices.Sorted(maps.Keys(entries))
-	list := newAssembly(2 * len(keys))
-	for _, k := range keys {
-		list.message(fieldMap, mapKey(k), wrap(fieldMapValue, entries[k]))
+	slices.SortFunc(entries, func(a, b accessEntry) int { return cmp.Compare(a.key, b.key) })
+	size := 0
+	for _, e := range entries {
+		size += protowire.SizeTag(fieldMap) + protowire.SizeBytes(e.size())
 	}
-	return join(newPiece(&xdsmatcherv3.Matcher_MatcherTree{Input: input}), wrap(fieldExactMatchMap, list.piece()))
+	// Rules are most of what is rendered, so they are put down in one go.
+	list := make([]byte, 0, size)
+	for _, e := range entries {
+		list = protowire.AppendTag(list, fieldMap, protowire.BytesType)
+		list = protowire.AppendVarint(list, uint64(e.size()))
+		list = protowire.AppendString(protowire.AppendTag(list, fieldMapKey, protowire.BytesType), e.key)
+		list = protowire.AppendBytes(protowire.AppendTag(list, fieldMapValue, protowire.BytesType), e.rule)
+	}
+	input := newPiece(&xdsmatcherv3.Matcher_MatcherTree{Input: keyInput})
+	return join(matcher, wrap(fieldMatcherTree, join(input, wrap(fieldExactMatchMap, newRaw(list)))))
 }
 
-func grantsBySource(policy *mesh.Policy, port uint16) map[mesh.Principal][]*mesh.Grant {
-	bySource := map[mesh.Principal][]*mesh.Grant{}
+// accessEntry is what a port's rules say of one key: an encoded OnMatch.
+type accessEntry struct {
+	key  string
+	rule []byte
+}
+
+// size is that of the entry in the map of an ExactMatchMap, without its head.
+func (e accessEntry) size() int {
+	return protowire.SizeTag(fieldMapKey) + protowire.SizeBytes(len(e.key)) + protowire.SizeTag(fieldMapValue) + protowire.SizeBytes(len(e.rule))
+}
+
+func accessEntries(policy *mesh.Policy, port mesh.InboundPort) []accessEntry {
+	var entries []accessEntry
+	if port.Plaintext {
+		entries = append(entries, accessEntry{keyPlaintext, encode(allowPlaintext)})
+	}
 	if policy == nil {
-		return nil
+		return entries
 	}
+	sets, setOf := grantSets(policy, port.Number)
+	// Most sources of a port have the same grants as some other.
+	rules := make([][]byte, len(sets))
+	known := map[*mesh.Grant]*grantRules{}
+	for source, set := range setOf {
+		if rules[set] == nil {
+			var grants []*mesh.Grant
+			for i := set; i != 0; i = sets[i].rest {
+				grants = append(grants, sets[i].last)
+			}
+			rules[set] = encode(sourceRules(grants, known))
+		}
+		entries = append(entries, accessEntry{sourceKey(source), rules[set]})
+	}
+	return entries
+}
+
+// grantSet is a set of grants: one, and those of the set at another place.
+type grantSet struct {
+	rest int
+	last *mesh.Grant
+}
+
+// grantSets tells which grants each source has at a port, as a place in a list
+// of sets. The first set is the empty one.
+func grantSets(policy *mesh.Policy, port uint16) ([]grantSet, map[mesh.Principal]int) {
+	sets, places, setOf := []grantSet{{}}, map[grantSet]int{}, map[mesh.Principal]int{}
 	for _, g := range policy.Grants {
 		if !g.Covers(port) {
 			continue
 		}
 		for _, s := range g.Sources {
-			bySource[s] = append(bySource[s], g)
+			with := grantSet{setOf[s], g}
+			place, ok := places[with]
+			if !ok {
+				place = len(sets)
+				sets, places[with] = append(sets, with), place
+			}
+			setOf[s] = place
 		}
 	}
-	return bySource
+	return sets, setOf
 }
 
 // grantRules is a grant in Envoy's terms, the same for each of its sources.
@@ -119,7 +155,6 @@ type grantRules struct {
 
 // sourceRules is the union of a source's grants (AC-3).
 func sourceRules(grants []*mesh.Grant, known map[*mesh.Grant]*grantRules) *xdsmatcherv3.Matcher_OnMatch {
-	grants = slices.Clone(grants)
 	slices.SortFunc(grants, func(a, b *mesh.Grant) int { return a.Target.Compare(b.Target) })
 	var list []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher
 	for _, g := range grants {

@@ -105,8 +105,3 @@ func join(p, q piece) piece {
 	a.fields(q)
 	return a.piece()
 }
-
-// mapKey is the key of an entry of a map, its first field.
-func mapKey(key string) piece {
-	return newRaw(protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), key))
-}
