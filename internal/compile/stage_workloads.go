@@ -15,6 +15,23 @@ type members struct {
 	class     *class
 	principal mesh.Principal
 	pods      []*pod
+
+	// policies and reach are where the last two were looked up, which tells at
+	// once that they are what they were.
+	policies *policySet
+	reach    *reach
+	policy   *mesh.Policy
+	reaches  []int
+}
+
+// lookUp finds what may be called at the class and what it may call.
+func (m *members) lookUp(policies *policySet, reach *reach) {
+	if m.policies != policies {
+		m.policies, m.policy = policies, policies.byAccount[m.class.account]
+	}
+	if m.reach != reach {
+		m.reach, m.reaches = reach, reach.of(m.principal)
+	}
 }
 
 type classStageInputs struct {
@@ -140,10 +157,8 @@ func (c *Compiler) resolveWorkloads(in workloadStageInputs) *workloadSet {
 	c.workloads.begin()
 	out := &workloadSet{all: make([]*mesh.Workload, 0, len(in.classes.all))}
 	for _, m := range in.classes.all {
-		inputs := workloadInputs{
-			class: m.class, policy: in.policies.byAccount[m.class.account], pods: m.pods,
-			ports: in.callers.ports, reaches: in.callers.reach.of(m.principal),
-		}
+		m.lookUp(in.policies, in.callers.reach)
+		inputs := workloadInputs{class: m.class, policy: m.policy, pods: m.pods, ports: in.callers.ports, reaches: m.reaches}
 		out.all = append(out.all, c.workloads.get(m.class.id, inputs, buildWorkload))
 	}
 	c.workloads.end()

@@ -52,6 +52,8 @@ type ControlPlane struct {
 	epochs   envoy.Epochs
 	mesh     *mesh.Mesh
 	views    map[string]*view
+	// published are the views alone, as the server takes them.
+	published map[string]*xds.View
 }
 
 // view is what one proxy was published, with the resources it was made of.
@@ -70,7 +72,7 @@ func New(config Config) *ControlPlane {
 		poked:    make(chan struct{}, 1),
 		compiler: compile.New(config.Compile),
 		renderer: envoy.New(config.Render),
-		views:    map[string]*view{},
+		views:    map[string]*view{}, published: map[string]*xds.View{},
 	}
 	c.server = xds.New(xds.Config{
 		PeerPrincipal: func(state tls.ConnectionState) (mesh.Principal, error) {
@@ -158,27 +160,36 @@ func (c *ControlPlane) Push() *mesh.Mesh {
 	c.epochs = withdraw(c.epochs, c.mesh, m)
 	c.mesh = m
 	rendered := c.renderer.Render(m, c.proxies(m), c.epochs)
-	views := make(map[string]*xds.View, len(rendered))
-	last := c.views
-	c.views = make(map[string]*view, len(rendered))
 	for node, resources := range rendered {
-		v := last[node]
-		if v == nil || !slices.Equal(v.resources, resources) {
+		if v := c.views[node]; v == nil || !same(v.resources, resources) {
 			v = &view{resources: resources, view: xds.NewView(resources)}
+			c.views[node], c.published[node] = v, v.view
 		}
-		c.views[node] = v
-		views[node] = v.view
 	}
-	c.server.Publish(views)
+	if len(c.views) > len(rendered) {
+		for node := range c.views {
+			if _, ok := rendered[node]; !ok {
+				delete(c.views, node)
+				delete(c.published, node)
+			}
+		}
+	}
+	c.server.Publish(c.published)
 	if c.config.OnMesh != nil {
 		c.config.OnMesh(m)
 	}
 	return m
 }
 
+// same tells whether two lists hold the same resources. What a renderer did not
+// render anew is the very same list.
+func same(a, b []*envoy.Resource) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
+}
+
 // proxies are the sidecars of all pods that have one.
 func (c *ControlPlane) proxies(m *mesh.Mesh) []envoy.Proxy {
-	var proxies []envoy.Proxy
+	proxies := make([]envoy.Proxy, 0, len(c.views))
 	for _, w := range m.Workloads {
 		for _, pod := range w.Pods {
 			if placement, ok := c.config.Place(pod); ok {

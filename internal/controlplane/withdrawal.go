@@ -15,11 +15,17 @@ func withdraw(epochs envoy.Epochs, from, to *mesh.Mesh) envoy.Epochs {
 	if from == nil {
 		return epochs
 	}
-	ports := servedPorts(to)
+	if slices.Equal(from.Policies, to.Policies) {
+		return epochs
+	}
+	var ports map[mesh.Account][]uint16
 	for _, before := range from.Policies {
 		after := to.Policy(before.Account)
 		if after == before {
 			continue
+		}
+		if ports == nil {
+			ports = servedPorts(to)
 		}
 		lost := map[loss]bool{}
 		for _, g := range before.Grants {

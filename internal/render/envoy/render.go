@@ -35,7 +35,9 @@ type Renderer struct {
 	forward         *memo[struct{}, *Resource]
 	names           *[]portKey
 
-	nodes      map[string]*node
+	nodes map[string]*node
+	// ports are those of the mesh that is being rendered.
+	ports      map[*mesh.ServicePort]bool
 	generation uint64
 	// built counts what was built since the last sweep, live what was left then.
 	built, live int
@@ -91,6 +93,7 @@ func New(o Options) *Renderer {
 		outsideListener: newMemo(buildOutsideListener),
 		forward:         newMemo(buildForward),
 		nodes:           map[string]*node{},
+		ports:           map[*mesh.ServicePort]bool{},
 	}
 }
 
@@ -102,12 +105,13 @@ func (r *Renderer) Render(m *mesh.Mesh, proxies []Proxy, epochs Epochs) map[stri
 	r.generation++
 	sweep := r.built > r.live+1000
 	shared := r.shared(m)
+	r.listPorts(m)
 	out := make(map[string][]*Resource, len(proxies))
 	for i := range proxies {
 		p := &proxies[i]
 		n := r.nodes[p.Node]
 		account := epochs.accounts[p.Workload.Account]
-		if sweep || !n.current(m, p, account, shared) {
+		if sweep || !n.current(r.ports, p, account, shared) {
 			n = &node{workload: p.Workload, placement: p.Placement, epochs: account, shared: shared, backends: splitBackends(m, p.Workload)}
 			n.resources = r.render(m, p, n)
 			r.nodes[p.Node] = n
@@ -135,17 +139,27 @@ func (r *Renderer) Render(m *mesh.Mesh, proxies []Proxy, epochs Epochs) map[stri
 // current tells whether everything that the node's resources depend on is as it
 // was. Listeners of Service ports depend on the whole mesh and are looked at
 // each time.
-func (n *node) current(m *mesh.Mesh, p *Proxy, epochs *accountEpochs, shared sharedResources) bool {
+func (n *node) current(ports map[*mesh.ServicePort]bool, p *Proxy, epochs *accountEpochs, shared sharedResources) bool {
 	if n == nil || n.workload != p.Workload || n.epochs != epochs || n.shared != shared ||
 		len(p.Placement.Upstreams) > 0 || !n.placement.equal(p.Placement) {
 		return false
 	}
 	for _, b := range n.backends {
-		if s := m.Service(b.Service); s == nil || s.Port(b.Number) != b {
+		if !ports[b] {
 			return false
 		}
 	}
 	return true
+}
+
+// listPorts notes the Service ports that a mesh has.
+func (r *Renderer) listPorts(m *mesh.Mesh) {
+	clear(r.ports)
+	for _, s := range m.Services {
+		for _, p := range s.Ports {
+			r.ports[p] = true
+		}
+	}
 }
 
 // splitBackends are the Service ports that splits of what a class reaches send
