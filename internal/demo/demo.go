@@ -68,11 +68,18 @@ func Run(ctx context.Context, options Options) error {
 	}
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- s.rt.Run(running) }()
-	told := s.tell(ctx)
+	go func() {
+		// Without a mesh there is nothing to tell any more.
+		defer stop()
+		ended <- s.rt.Run(running)
+	}()
+	told := s.tell(running)
 	stop()
-	if err := errors.Join(told, <-ended); err != nil {
+	if err := <-ended; err != nil {
 		return err
+	}
+	if told != nil {
+		return told
 	}
 	s.afterwards()
 	fmt.Fprintf(s.out, "\ndemo: %d checks, %d passed\n", s.total, s.passed)

@@ -160,7 +160,9 @@ func New(options Options) (*Runtime, error) {
 func (rt *Runtime) Run(ctx context.Context) error {
 	defer func() { _ = os.RemoveAll(rt.dir) }()
 	// One message about an Envoy that cannot run is better than one per pod.
-	if _, err := agent.ReleaseOf(ctx, rt.options.Envoy); err != nil {
+	if _, err := agent.ReleaseOf(ctx, rt.options.Envoy); ctx.Err() != nil {
+		return rt.addresses.listener.Close()
+	} else if err != nil {
 		return errors.Join(fmt.Errorf("this Envoy cannot be used: %w; name another with --envoy or $ENVOY", err), rt.addresses.listener.Close())
 	}
 	admin, err := listenAdmin(rt.options.AdminSocket)
