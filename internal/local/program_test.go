@@ -90,16 +90,18 @@ func smi(t testing.TB, env []string, args ...string) (stdout, stderr string, cod
 // SIGKILL at least without leaving anybody behind.
 func TestSignals(t *testing.T) {
 	t.Parallel()
+	const begun, settled = "to send a request", "2 of 2 pods ready, every proxy in sync"
 	for _, tc := range []struct {
 		signal  syscall.Signal
+		after   string
 		orderly bool
-	}{{syscall.SIGINT, true}, {syscall.SIGTERM, true}, {syscall.SIGKILL, false}} {
-		t.Run(tc.signal.String(), func(t *testing.T) {
+	}{{syscall.SIGINT, settled, true}, {syscall.SIGTERM, settled, true}, {syscall.SIGINT, begun, true}, {syscall.SIGKILL, settled, false}} {
+		t.Run(tc.signal.String()+" after "+tc.after, func(t *testing.T) {
 			t.Parallel()
 			p := runProgram(t, shopFolder(t))
-			p.says("2 of 2 pods ready, every proxy in sync")
+			p.says(tc.after)
 			started := children(p.cmd.Process.Pid)
-			if len(started) != 4 {
+			if tc.after == settled && len(started) != 4 {
 				t.Fatalf("%d processes, want 2 applications and 2 Envoys: %v", len(started), started)
 			}
 			began := time.Now()
