@@ -26,11 +26,6 @@ func (c *checks) step(format string, args ...any) {
 	fmt.Fprintf(c.out, "\n%s\n", fmt.Sprintf(format, args...))
 }
 
-// note prints a line that checks nothing.
-func (c *checks) note(format string, args ...any) {
-	fmt.Fprintf(c.out, "    %s\n", fmt.Sprintf(format, args...))
-}
-
 // check compares what was expected with what was observed.
 func (c *checks) check(held bool, expected, observed string) {
 	c.total++

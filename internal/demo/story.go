@@ -64,7 +64,7 @@ func because(err error) string {
 
 func (s *story) deniesByDefault(ctx context.Context) error {
 	s.step("2. Nothing is allowed unless a TrafficTarget says so.")
-	if err := s.expectStatus(ctx, "the bookbuyer is refused", buyer, http.MethodGet, "/books", http.StatusForbidden); err != nil {
+	if err := s.expectStatus(ctx, call{"the bookbuyer is refused", buyer, http.MethodGet, "/books", http.StatusForbidden}); err != nil {
 		return err
 	}
 	return s.refusesPlaintext(ctx)
@@ -100,17 +100,14 @@ func (s *story) opensRoutes(ctx context.Context) error {
 	if err := s.apply("access.yaml"); err != nil {
 		return err
 	}
-	for _, expect := range []struct {
-		what, from, method, path string
-		status                   int
-	}{
+	for _, expect := range []call{
 		{"the bookbuyer sees the books", buyer, http.MethodGet, "/books", http.StatusOK},
 		{"the bookbuyer buys: the bookstore calls its warehouse by HTTP and TCP", buyer, http.MethodPost, "/buy", http.StatusOK},
 		{"the bookbuyer is refused what no match names", buyer, http.MethodGet, "/admin", http.StatusForbidden},
 		{"a path that only looks allowed is judged as what it is", buyer, http.MethodGet, "/books/../admin", http.StatusForbidden},
 		{"the bookthief is refused", thief, http.MethodGet, "/books", http.StatusForbidden},
 	} {
-		if err := s.expectStatus(ctx, expect.what, expect.from, expect.method, expect.path, expect.status); err != nil {
+		if err := s.expectStatus(ctx, expect); err != nil {
 			return err
 		}
 	}
@@ -120,18 +117,24 @@ func (s *story) opensRoutes(ctx context.Context) error {
 // arrival bounds the time from a changed file to its effect.
 const arrival = 10 * time.Second
 
+// call is a request to the bookstore and the status that it should get.
+type call struct {
+	what, from, method, path string
+	want                     int
+}
+
 // expectStatus asks until the status is as expected.
-func (s *story) expectStatus(ctx context.Context, what, from, method, path string, want int) error {
+func (s *story) expectStatus(ctx context.Context, c call) error {
 	var last *local.Report
 	var failure error
 	took, held := eventually(ctx, arrival, func() bool {
-		last, failure = s.ask(ctx, from, local.Request{Method: method, URL: root + path, Count: 1})
-		return failure != nil || last.Statuses[fmt.Sprint(want)] == 1
+		last, failure = s.ask(ctx, c.from, local.Request{Method: c.method, URL: root + c.path, Count: 1})
+		return failure != nil || last.Statuses[fmt.Sprint(c.want)] == 1
 	})
 	if failure != nil {
 		return failure
 	}
-	s.check(held, fmt.Sprintf("%s: %s %s gets %d", what, method, path, want), fmt.Sprintf("%s, after %d ms", counts(last.Statuses), took.Milliseconds()))
+	s.check(held, fmt.Sprintf("%s: %s %s gets %d", c.what, c.method, c.path, c.want), fmt.Sprintf("%s, after %d ms", counts(last.Statuses), took.Milliseconds()))
 	return nil
 }
 
@@ -243,7 +246,7 @@ func (s *story) withdraws(ctx context.Context) error {
 	if err := s.remove("access.yaml"); err != nil {
 		return err
 	}
-	return s.expectStatus(ctx, "the bookbuyer is refused again", buyer, http.MethodGet, "/books", http.StatusForbidden)
+	return s.expectStatus(ctx, call{"the bookbuyer is refused again", buyer, http.MethodGet, "/books", http.StatusForbidden})
 }
 
 // afterwards looks for what the runtime left behind.

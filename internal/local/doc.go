@@ -4,6 +4,11 @@
 //
 // It is another source and another way to start a proxy, nothing else: the
 // compiler, the renderer, the xDS server and the identities are those of a
-// cluster. What a cluster isolates it does not: a process of the same machine
-// can go around the sidecars (AC-2).
+// cluster. Init containers, volumes, probes other than readiness and whatever a
+// container's image holds do not exist here. What a cluster isolates it does not:
+// a process of the same machine can go around the sidecars (AC-2).
+//
+// Nothing that it starts outlives it: in order when it is stopped, by the kernel
+// when it is killed. Only what an application itself has started, and left in
+// the background, survives that.
 package local

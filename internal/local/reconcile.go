@@ -163,7 +163,7 @@ func (rt *Runtime) startWanted(ctx context.Context) {
 }
 
 // stopAll stops every pod and returns when all are gone.
-func (rt *Runtime) stopAll(serving context.Context) {
+func (rt *Runtime) stopAll() {
 	rt.mu.Lock()
 	var runners []*runner
 	for _, e := range rt.pods {

@@ -221,7 +221,7 @@ func (rt *Runtime) loop(ctx, serving context.Context) {
 		select {
 		case <-ctx.Done():
 			rt.line("smi", "stops everything")
-			rt.stopAll(serving)
+			rt.stopAll()
 			return
 		case result := <-rt.results:
 			rt.reconcile(ctx, serving, result)
