@@ -53,7 +53,6 @@ type Compiler struct {
 	splits     memo[mesh.Name, splitInputs, *resolvedSplit]
 	roots      memo[mesh.Name, rootInputs, *root]
 	callers    memo[portKey, callersInputs, *callers]
-	reach      memo[struct{}, reachInputs, *reach]
 	workloads  memo[string, workloadInputs, *mesh.Workload]
 }
 

@@ -9,24 +9,43 @@ type inputs[I any] interface {
 // memo keeps, for each key of one stage, the output of the last walk together
 // with the inputs it was made from.
 type memo[K comparable, I inputs[I], O any] struct {
-	entries map[K]*entry[I, O]
+	entries map[K]*entry[K, I, O]
 	walk    uint64
-	visited int
+	// last and now are the entries in the order of the last walk and of this one,
+	// next is the place in last where the next key is expected: walks mostly come
+	// by the same keys in the same order, which saves looking them up.
+	last, now []*entry[K, I, O]
+	next      int
 }
 
-type entry[I any, O any] struct {
-	in   I
-	out  O
-	walk uint64
+type entry[K comparable, I any, O any] struct {
+	key   K
+	in    I
+	out   O
+	walk  uint64
+	place int // in last
 }
 
 // begin starts a walk.
 func (m *memo[K, I, O]) begin() {
 	if m.entries == nil {
-		m.entries = map[K]*entry[I, O]{}
+		m.entries = map[K]*entry[K, I, O]{}
 	}
 	m.walk++
-	m.visited = 0
+	m.next = 0
+}
+
+// find returns the entry of a key, nil where there is none.
+func (m *memo[K, I, O]) find(key K) *entry[K, I, O] {
+	if m.next < len(m.last) && m.last[m.next].key == key {
+		m.next++
+		return m.last[m.next-1]
+	}
+	e := m.entries[key]
+	if e != nil {
+		m.next = e.place + 1
+	}
+	return e
 }
 
 // recognisable outputs can tell that a new one says the same as the last, which
@@ -38,10 +57,10 @@ type recognisable[O any] interface {
 
 // kept returns the key's last output where the inputs that it was made from
 // still hold. It is for inputs that are quicker to check than to collect: a
-// check must answer what equal would.
+// check must answer what equal would. After false, get must follow.
 func (m *memo[K, I, O]) kept(key K, holds func(I) bool) (O, bool) {
-	e, ok := m.entries[key]
-	if !ok || !holds(e.in) {
+	e := m.find(key)
+	if e == nil || !holds(e.in) {
 		var none O
 		return none, false
 	}
@@ -52,9 +71,9 @@ func (m *memo[K, I, O]) kept(key K, holds func(I) bool) (O, bool) {
 // get returns the key's output: the last one where the inputs are equal to
 // those it was made from, else what build makes of them.
 func (m *memo[K, I, O]) get(key K, in I, build func(I) O) O {
-	e, ok := m.entries[key]
-	if !ok {
-		e = &entry[I, O]{in: in, out: build(in)}
+	e := m.find(key)
+	if e == nil {
+		e = &entry[K, I, O]{key: key, out: build(in)}
 		m.entries[key] = e
 	} else if !e.in.equal(in) {
 		out := build(in)
@@ -67,23 +86,27 @@ func (m *memo[K, I, O]) get(key K, in I, build func(I) O) O {
 	return e.out
 }
 
-func (m *memo[K, I, O]) visit(e *entry[I, O]) {
+func (m *memo[K, I, O]) visit(e *entry[K, I, O]) {
 	if e.walk != m.walk {
 		e.walk = m.walk
-		m.visited++
+		m.now = append(m.now, e)
 	}
 }
 
 // end forgets the keys that the walk did not visit.
 func (m *memo[K, I, O]) end() {
-	if m.visited == len(m.entries) {
-		return
-	}
-	for key, e := range m.entries {
-		if e.walk != m.walk {
-			delete(m.entries, key)
+	if len(m.now) < len(m.entries) {
+		for key, e := range m.entries {
+			if e.walk != m.walk {
+				delete(m.entries, key)
+			}
 		}
 	}
+	for i, e := range m.now {
+		e.place = i
+	}
+	clear(m.last) // so that nothing forgotten is held
+	m.last, m.now = m.now, m.last[:0]
 }
 
 // stage keeps what one stage made of all its keys, and walks them only when an

@@ -48,18 +48,20 @@ type accountStageInputs struct {
 func (c *Compiler) resolveAccounts(in accountStageInputs) *accountSet {
 	c.accounts.begin()
 	c.names.begin()
-	inputs := map[mesh.Account]*accountInputs{}
+	inputs := make(map[mesh.Account]*accountInputs, len(c.accounts.entries))
+	var order []*accountInputs
 	for _, p := range in.pods.all {
 		of := inputs[p.account]
 		if of == nil {
 			of = &accountInputs{name: p.account}
 			inputs[p.account] = of
+			order = append(order, of)
 		}
 		of.ports = append(of.ports, in.services.ports[p])
 	}
 	out := &accountSet{byName: make(map[mesh.Account]*account, len(inputs))}
-	for name, of := range inputs {
-		out.byName[name] = c.accounts.get(name, *of, buildAccount)
+	for _, of := range order {
+		out.byName[of.name] = c.accounts.get(of.name, *of, buildAccount)
 	}
 	out.names = c.names.get(struct{}{}, accountNamesInputs{out.byName}, buildAccountNames)
 	c.accounts.end()
@@ -94,7 +96,8 @@ type targetContext struct {
 func (c *Compiler) resolveTargets(in policyStageInputs) *policySet {
 	c.targets.begin()
 	out := &policySet{}
-	byAccount := map[mesh.Account][]*grants{}
+	byAccount := make(map[mesh.Account]*policyInputs, len(c.policies.entries))
+	var order []*policyInputs
 	for _, o := range in.targets.All() {
 		name := mesh.Name{Namespace: o.Namespace, Name: o.Name}
 		g, ok := c.targets.kept(name, func(last targetInputs) bool {
@@ -108,21 +111,27 @@ func (c *Compiler) resolveTargets(in policyStageInputs) *policySet {
 			continue
 		}
 		for _, a := range g.destinations {
-			byAccount[a] = append(byAccount[a], g)
+			of := byAccount[a]
+			if of == nil {
+				of = &policyInputs{account: a}
+				byAccount[a] = of
+				order = append(order, of)
+			}
+			of.targets = append(of.targets, g)
 		}
 	}
 	c.targets.end()
-	c.collectPolicies(byAccount, out)
+	c.collectPolicies(order, out)
 	return out
 }
 
-func (c *Compiler) collectPolicies(byAccount map[mesh.Account][]*grants, out *policySet) {
+func (c *Compiler) collectPolicies(order []*policyInputs, out *policySet) {
 	c.policies.begin()
-	out.byAccount = make(map[mesh.Account]*mesh.Policy, len(byAccount))
-	out.all = make([]*mesh.Policy, 0, len(byAccount))
-	for name, targets := range byAccount {
-		p := c.policies.get(name, policyInputs{account: name, targets: targets}, buildPolicy)
-		out.byAccount[name] = p
+	out.byAccount = make(map[mesh.Account]*mesh.Policy, len(order))
+	out.all = make([]*mesh.Policy, 0, len(order))
+	for _, of := range order {
+		p := c.policies.get(of.account, *of, buildPolicy)
+		out.byAccount[of.account] = p
 		out.all = append(out.all, p)
 	}
 	slices.SortFunc(out.all, func(a, b *mesh.Policy) int { return a.Account.Compare(b.Account) })

@@ -67,6 +67,8 @@ type callerSet struct {
 	// numbers.
 	ports []*mesh.ServicePort
 	reach *reach
+	// all are the callers that the reach is of, one for each port.
+	all []*callers
 }
 
 type callerStageInputs struct {
@@ -76,7 +78,6 @@ type callerStageInputs struct {
 
 func (c *Compiler) resolveCallers(in callerStageInputs) *callerSet {
 	c.callers.begin()
-	c.reach.begin()
 	out := &callerSet{ports: make([]*mesh.ServicePort, 0, len(in.roots.services))}
 	for _, s := range in.roots.services {
 		first := len(out.ports)
@@ -87,19 +88,31 @@ func (c *Compiler) resolveCallers(in callerStageInputs) *callerSet {
 		}
 		slices.SortStableFunc(out.ports[first:], func(a, b *mesh.ServicePort) int { return cmp.Compare(a.Number, b.Number) })
 	}
-	all := make([]*callers, len(out.ports))
+	out.all = make([]*callers, len(out.ports))
 	for i, p := range out.ports {
 		key := portKey{p.Service, p.Number}
 		k, ok := c.callers.kept(key, func(last callersInputs) bool { return in.holds(p, last) })
 		if !ok {
 			k = c.callers.get(key, in.callersInputs(p), buildCallers)
 		}
-		all[i] = k
+		out.all[i] = k
 	}
-	out.reach = c.reach.get(struct{}{}, reachInputs{callers: all}, buildReach)
 	c.callers.end()
-	c.reach.end()
+	out.reach = reachAfter(c.callerStage.out, out.all)
 	return out
+}
+
+// reachAfter is who may send where, made from what it was at the last walk.
+func reachAfter(last *callerSet, all []*callers) *reach {
+	if last != nil && slices.Equal(last.all, all) {
+		return last.reach
+	}
+	if last != nil && len(last.all) == len(all) {
+		if r, ok := last.reach.after(last.all, all); ok {
+			return r
+		}
+	}
+	return buildReach(all)
 }
 
 // eachPort visits the port itself and the ports of its splits' backends, as long

@@ -157,15 +157,9 @@ type reach struct {
 	granted  map[mesh.Principal][]int
 }
 
-type reachInputs struct {
-	callers []*callers
-}
-
-func (i reachInputs) equal(o reachInputs) bool { return slices.Equal(i.callers, o.callers) }
-
-func buildReach(in reachInputs) *reach {
+func buildReach(all []*callers) *reach {
 	r := &reach{granted: map[mesh.Principal][]int{}}
-	for i, c := range in.callers {
+	for i, c := range all {
 		if c.everyone {
 			r.everyone = append(r.everyone, i)
 			continue
@@ -178,6 +172,37 @@ func buildReach(in reachInputs) *reach {
 		}
 	}
 	return r
+}
+
+// after is the reach once the callers are others than it was built from, which
+// were as many. Most of it is shared.
+func (r *reach) after(was, now []*callers) (*reach, bool) {
+	next := &reach{everyone: r.everyone, granted: maps.Clone(r.granted)}
+	for i := range now {
+		if was[i] == now[i] {
+			continue
+		}
+		if was[i].everyone || now[i].everyone {
+			return nil, false
+		}
+		for _, p := range was[i].principals {
+			ports := next.granted[p]
+			if at, found := slices.BinarySearch(ports, i); !found {
+				continue // Named twice.
+			} else if len(ports) == 1 {
+				delete(next.granted, p)
+			} else {
+				next.granted[p] = slices.Concat(ports[:at], ports[at+1:])
+			}
+		}
+		for _, p := range now[i].principals {
+			ports := next.granted[p]
+			if at, found := slices.BinarySearch(ports, i); !found {
+				next.granted[p] = slices.Concat(ports[:at], []int{i}, ports[at:])
+			}
+		}
+	}
+	return next, true
 }
 
 // of returns the ports that a principal may send to.

@@ -15,18 +15,10 @@ func withdraw(epochs envoy.Epochs, from, to *mesh.Mesh) envoy.Epochs {
 	if from == nil {
 		return epochs
 	}
-	if slices.Equal(from.Policies, to.Policies) {
-		return epochs
-	}
-	var ports map[mesh.Account][]uint16
-	for _, before := range from.Policies {
+	changed := changedPolicies(from, to)
+	ports := servedPorts(to, changed)
+	for _, before := range changed {
 		after := to.Policy(before.Account)
-		if after == before {
-			continue
-		}
-		if ports == nil {
-			ports = servedPorts(to)
-		}
 		lost := map[loss]bool{}
 		for _, g := range before.Grants {
 			if after != nil && slices.Contains(after.Grants, g) {
@@ -91,10 +83,35 @@ func conditions(m *mesh.Match) string {
 	return fmt.Sprintf("%q %q %q", m.Methods, m.Path, m.Headers)
 }
 
-// servedPorts are the ports that each account's pods serve.
-func servedPorts(m *mesh.Mesh) map[mesh.Account][]uint16 {
+// changedPolicies are those that are others in the next mesh, or not there.
+func changedPolicies(from, to *mesh.Mesh) []*mesh.Policy {
+	var changed []*mesh.Policy
+	next := 0
+	for _, p := range from.Policies { // sorted, as the next ones are
+		for next < len(to.Policies) && to.Policies[next] != p && to.Policies[next].Account.Compare(p.Account) < 0 {
+			next++
+		}
+		if next == len(to.Policies) || to.Policies[next] != p {
+			changed = append(changed, p)
+		}
+	}
+	return changed
+}
+
+// servedPorts are the ports that the pods of each policy's account serve.
+func servedPorts(m *mesh.Mesh, policies []*mesh.Policy) map[mesh.Account][]uint16 {
+	if len(policies) == 0 {
+		return nil
+	}
+	wanted := make(map[mesh.Account]bool, len(policies))
+	for _, p := range policies {
+		wanted[p.Account] = true
+	}
 	ports := map[mesh.Account][]uint16{}
 	for _, w := range m.Workloads {
+		if !wanted[w.Account] {
+			continue
+		}
 		for _, p := range w.Ports {
 			if !slices.Contains(ports[w.Account], p.Number) {
 				ports[w.Account] = append(ports[w.Account], p.Number)
