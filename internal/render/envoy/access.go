@@ -60,10 +60,9 @@ func buildAccess(_ *parts, in accessInputs) *Resource {
 }
 
 func accessMatcher(policy *mesh.Policy, port mesh.InboundPort) piece {
-	matcher := newPiece(&xdsmatcherv3.Matcher{OnNoMatch: deny})
 	entries := accessEntries(policy, port)
 	if len(entries) == 0 {
-		return matcher
+		return denyAll
 	}
 	slices.SortFunc(entries, func(a, b accessEntry) int { return cmp.Compare(a.key, b.key) })
 	size := 0
@@ -78,8 +77,7 @@ func accessMatcher(policy *mesh.Policy, port mesh.InboundPort) piece {
 		list = protowire.AppendString(protowire.AppendTag(list, fieldMapKey, protowire.BytesType), e.key)
 		list = protowire.AppendBytes(protowire.AppendTag(list, fieldMapValue, protowire.BytesType), e.rule)
 	}
-	input := newPiece(&xdsmatcherv3.Matcher_MatcherTree{Input: keyInput})
-	return join(matcher, wrap(fieldMatcherTree, join(input, wrap(fieldExactMatchMap, newRaw(list)))))
+	return join(denyAll, wrap(fieldMatcherTree, join(byKey, wrap(fieldExactMatchMap, newRaw(list)))))
 }
 
 // accessEntry is what a port's rules say of one key: an encoded OnMatch.
@@ -276,6 +274,9 @@ var (
 	methodInput    = xdsTyped("method", &matcherv3.HttpRequestHeaderMatchInput{HeaderName: ":method"})
 	deny           = accessAction(Denied, rbacconfigv3.RBAC_DENY)
 	allowPlaintext = accessAction(Plaintext, rbacconfigv3.RBAC_ALLOW)
+	// denyAll is a Matcher that matches nothing, byKey a MatcherTree without rules.
+	denyAll = newPiece(&xdsmatcherv3.Matcher{OnNoMatch: deny})
+	byKey   = newPiece(&xdsmatcherv3.Matcher_MatcherTree{Input: keyInput})
 )
 
 func stateInput(key string) *xdscorev3.TypedExtensionConfig {

@@ -7,6 +7,7 @@ import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/smi-project/smi/mesh"
 )
@@ -64,10 +65,7 @@ func withChains(l *listenerv3.Listener, chains []chain) piece {
 func inboundChains(in inboundInputs) []chain {
 	number := strconv.Itoa(int(in.port.Number))
 	secured := func(suffix string, serverNames ...string) chain {
-		return chain{newPiece(&listenerv3.FilterChain{
-			Name:             number + "|" + suffix,
-			FilterChainMatch: &listenerv3.FilterChainMatch{TransportProtocol: "tls", ServerNames: serverNames},
-		}), in.shared.secured}
+		return chain{chainHead(number+"|"+suffix, serverNames), in.shared.secured}
 	}
 	var chains []chain
 	if in.mode.Enforced() {
@@ -81,6 +79,20 @@ func inboundChains(in inboundInputs) []chain {
 	// Only meshed clients use server names of our domain; the TLS of others is
 	// the application's.
 	return append(chains, secured("others", "*."+sourceDomain), chain{newPiece(&listenerv3.FilterChain{Name: number + "|plaintext"}), in.shared.plain})
+}
+
+// chainHead is a FilterChain's name and its match of TLS by server names. There
+// is one for each source of each port, so it is put down by hand.
+func chainHead(name string, serverNames []string) piece {
+	const fieldMatch, fieldName, fieldTransport, fieldServerNames = 1, 7, 9, 11
+	var match []byte
+	match = protowire.AppendString(protowire.AppendTag(match, fieldTransport, protowire.BytesType), "tls")
+	for _, n := range serverNames {
+		match = protowire.AppendString(protowire.AppendTag(match, fieldServerNames, protowire.BytesType), n)
+	}
+	var head []byte
+	head = protowire.AppendBytes(protowire.AppendTag(head, fieldMatch, protowire.BytesType), match)
+	return newRaw(protowire.AppendString(protowire.AppendTag(head, fieldName, protowire.BytesType), name))
 }
 
 // sourceChain is a part of a port's sources that is drained on its own.
