@@ -33,10 +33,15 @@ func NewView(resources ...[]*envoy.Resource) *View {
 		}
 	}
 	hash := sha256.New()
+	var line []byte
 	for k, list := range v.lists {
 		v.lists[k] = sortUnique(list)
 		for _, r := range v.lists[k] {
-			fmt.Fprintf(hash, "%d %s %s\n", k, r.Name, r.Version)
+			line = append(line[:0], byte('0'+k), ' ')
+			line = append(line, r.Name...)
+			line = append(line, ' ')
+			line = append(line, r.Version...)
+			hash.Write(append(line, '\n'))
 		}
 	}
 	v.version = hex.EncodeToString(hash.Sum(nil)[:8])
