@@ -69,7 +69,9 @@ func inboundChains(in inboundInputs) []chain {
 	}
 	var chains []chain
 	if in.mode.Enforced() {
-		for _, s := range sourceChains(in) {
+		sources := sourceChains(in)
+		chains = make([]chain, 0, len(sources)+2)
+		for _, s := range sources {
 			chains = append(chains, secured(s.name+"|"+strconv.FormatUint(s.epoch, 10), s.serverNames...))
 		}
 		if !in.port.Plaintext {

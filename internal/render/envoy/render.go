@@ -197,7 +197,8 @@ func (r *Renderer) shared(m *mesh.Mesh) sharedResources {
 
 func (r *Renderer) render(m *mesh.Mesh, p *Proxy, n *node) []*Resource {
 	shared := n.shared
-	out := []*Resource{shared.denied, shared.outsideCluster, shared.forward, shared.outsideRoutes, shared.outsideListener}
+	out := make([]*Resource, 0, 16+4*len(p.Workload.Ports)+2*(len(p.Workload.Reaches)+len(n.backends)))
+	out = append(out, shared.denied, shared.outsideCluster, shared.forward, shared.outsideRoutes, shared.outsideListener)
 	for _, port := range p.Workload.Ports {
 		if port.Protocol != mesh.UDP {
 			out = r.appendInbound(out, p, port, n.epochs)

@@ -28,8 +28,10 @@ const (
 // identity beside it.
 func SourceName(p mesh.Principal) string {
 	sum := sha256.Sum256([]byte(p))
-	digits := hex.EncodeToString(sum[:16])
-	return digits[:30] + "." + digits[30:] + "." + sourceDomain
+	name := make([]byte, 0, 34+len(sourceDomain))
+	name = append(hex.AppendEncode(name, sum[:15]), '.')
+	name = append(hex.AppendEncode(name, sum[15:16]), '.')
+	return string(append(name, sourceDomain...))
 }
 
 // sourceBucket is the first digit of the second label of the source's server
