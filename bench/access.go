@@ -138,7 +138,7 @@ func (c *accessCase) prepare(ctx context.Context, ca *identity.CA, host *child) 
 		return err
 	}
 	server := mesh.PrincipalOf(ca.TrustDomain(), c.pod.mesh())
-	c.target = get(c.pod.Sidecar+":8080", "dest", "/items/7")
+	c.target = get(c.pod.Sidecar+":8080", "dest")
 	c.target.tls = identity.ClientTLS(current{svid}, ca.Bundle(), server)
 	c.target.tls.NextProtos = nil
 	c.target.tls.ServerName = envoy.SourceName(svid.Principal)

@@ -95,7 +95,7 @@ func (l *latencySuite) compare(ctx context.Context, ca *identity.CA, source metr
 		return err
 	}
 	defer host.stop()
-	ours, bare := get(oursClient+":20001", "server.bench", "/items/7"), get(bareClientAddress+":15001", "server.bench", "/items/7")
+	ours, bare := get(oursClient+":20001", "server.bench"), get(bareClientAddress+":15001", "server.bench")
 	for _, t := range []target{ours, bare} {
 		if err := eventually(ctx, 20*time.Second, t.try); err != nil {
 			return err
@@ -139,7 +139,7 @@ func (l *latencySuite) round(ctx context.Context, t target, rate float64, pids [
 
 // direct measures the application alone, which is part of every latency.
 func (l *latencySuite) direct(ctx context.Context, rate float64) error {
-	return l.round(ctx, get(appAddress+":8080", "server.bench", "/items/7"), rate, nil, &l.plain)
+	return l.round(ctx, get(appAddress+":8080", "server.bench"), rate, nil, &l.plain)
 }
 
 func usedBy(pids []int) time.Duration {

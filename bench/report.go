@@ -85,13 +85,12 @@ func (s sample) spread(format func(float64) string) string {
 }
 
 // ms, us and so on write what is measured in seconds, bytes or nothing.
-func ms(v float64) string      { return fmt.Sprintf("%.1f ms", v*1e3) }
-func us(v float64) string      { return fmt.Sprintf("%.0f µs", v*1e6) }
-func ratio(v float64) string   { return fmt.Sprintf("%.2f", v) }
-func kB(v float64) string      { return fmt.Sprintf("%.1f kB", v/1e3) }
-func perSec(v float64) string  { return fmt.Sprintf("%.0f/s", v) }
-func count(v float64) string   { return fmt.Sprintf("%.0f", v) }
-func percent(v float64) string { return fmt.Sprintf("%.1f %%", v*100) }
+func ms(v float64) string     { return fmt.Sprintf("%.1f ms", v*1e3) }
+func us(v float64) string     { return fmt.Sprintf("%.0f µs", v*1e6) }
+func ratio(v float64) string  { return fmt.Sprintf("%.2f", v) }
+func kB(v float64) string     { return fmt.Sprintf("%.1f kB", v/1e3) }
+func perSec(v float64) string { return fmt.Sprintf("%.0f/s", v) }
+func count(v float64) string  { return fmt.Sprintf("%.0f", v) }
 
 func load() string {
 	content, err := os.ReadFile("/proc/loadavg")

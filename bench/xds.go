@@ -45,15 +45,15 @@ func runXDS(ctx context.Context, b *bench) error {
 		if err != nil {
 			return fmt.Errorf("bare streams: %w", err)
 		}
-		real, err := measureFleet(ca, proxies, rounds, false)
+		ours, err := measureFleet(ca, proxies, rounds, false)
 		if err != nil {
 			return err
 		}
 		memory = append(memory, []string{
-			count(float64(proxies)), fmt.Sprintf("%.1f s", real.connect.Seconds()), kB(real.initial),
-			kB(real.rss), kB(bare.rss), kB(real.heap), kB(bare.heap),
+			count(float64(proxies)), fmt.Sprintf("%.1f s", ours.connect.Seconds()), kB(ours.initial),
+			kB(ours.rss), kB(bare.rss), kB(ours.heap), kB(bare.heap),
 		})
-		for _, c := range real.changes {
+		for _, c := range ours.changes {
 			changes = append(changes, []string{count(float64(proxies)), c.name, count(c.others.median()), c.time.spread(ms), kB(c.each.median()), kB(c.wire.median())})
 		}
 	}
