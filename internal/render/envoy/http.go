@@ -32,10 +32,12 @@ type httpConfig struct {
 // Constant parts of every HTTP connection manager.
 var (
 	routerFilter = httpFilter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true})
-	// withoutEnvoyHeaders removes what would steer Envoy, before it looks (PR-4).
+	// withoutEnvoyHeaders removes what would steer Envoy, before it looks, and
+	// what applications by CGI's rules take for the client's certificate: there
+	// a hyphen and an underscore make the same name (PR-4).
 	withoutEnvoyHeaders = extension("smi.envoy_headers", &earlyv3.HeaderMutation{Mutations: []*mutationv3.HeaderMutation{{
 		Action: &mutationv3.HeaderMutation_RemoveOnMatch_{RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{
-			KeyMatcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "x-envoy-"}},
+			KeyMatcher: regexMatcher(`x-envoy-\C*|x[-_]forwarded[-_]client[-_]cert`),
 		}},
 	}}})
 	// pathState is the path that rules judge. Plain %PATH(NQ)% would prefer the
@@ -137,7 +139,8 @@ func inboundHTTP(p *parts, port uint16) *listenerv3.Filter {
 }
 
 // inboundRoutes send everything to the application, with the identity that the
-// client has proved and no other (PR-4).
+// client has proved and no other (PR-4), but for paths that it may read as
+// another one (SP-9).
 func inboundRoutes(port uint16) *routev3.RouteConfiguration {
 	return &routev3.RouteConfiguration{
 		Name: "inbound",
@@ -147,10 +150,21 @@ func inboundRoutes(port uint16) *routev3.RouteConfiguration {
 		}},
 		VirtualHosts: []*routev3.VirtualHost{{
 			Name: "application", Domains: []string{"*"},
-			Routes: []*routev3.Route{{Match: everything(), Action: toCluster(inboundName(port))}},
+			Routes: []*routev3.Route{
+				{Match: dotsWithParameters, Action: directResponse(400, "smi: a segment of dots has parameters\n")},
+				{Match: everything(), Action: toCluster(inboundName(port))},
+			},
 		}},
 	}
 }
+
+// dotsWithParameters are paths with a segment such as "..;" or "%2e%2e;v=1".
+// Servers that cut the parameters off resolve it, behind the back of the rules.
+// Envoy's own normalisation, where it knows the form at all, overlooks encoded
+// dots.
+var dotsWithParameters = &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_SafeRegex{
+	SafeRegex: &matcherv3.RegexMatcher{Regex: `\C*/(?:\.|%2[eE]){1,2};\C*`},
+}}
 
 func httpManagerFilter(m *hcmv3.HttpConnectionManager) *listenerv3.Filter {
 	return networkFilter("envoy.filters.network.http_connection_manager", m)
