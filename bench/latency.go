@@ -34,7 +34,7 @@ var metricsSources = []metricsSource{
 type latencyFigures struct{ p50, p99, cpu, late sample }
 
 func runLatency(ctx context.Context, b *bench) error {
-	rates, rounds, length := []float64{500, 1000}, 7, 4*time.Second
+	rates, rounds, length := []float64{500, 1000}, 5, 4*time.Second
 	if b.quick {
 		rates, rounds, length = []float64{1000}, 3, 1500*time.Millisecond
 	}
