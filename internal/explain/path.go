@@ -1,10 +1,13 @@
 package explain
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // normalise brings a path to the form that is judged and forwarded (SP-9):
-// without its query, backslashes turned, dot segments resolved. It returns
-// false for a path that is refused.
+// without its query, backslashes turned, escapes that nothing needs decoded,
+// dot segments resolved. It returns false for a path that is refused.
 func normalise(path string, encodedSlashes bool) (string, bool) {
 	path, _, _ = strings.Cut(path, "?")
 	path, _, _ = strings.Cut(path, "#")
@@ -14,7 +17,10 @@ func normalise(path string, encodedSlashes bool) (string, bool) {
 	if !encodedSlashes && hasEncodedSlash(path) {
 		return "", false
 	}
-	path = strings.ReplaceAll(path, `\`, "/")
+	path = decodeUnreserved(strings.ReplaceAll(path, `\`, "/"))
+	if hasDotsWithParameters(path) {
+		return "", false
+	}
 	return resolveDots(path), true
 }
 
@@ -59,4 +65,36 @@ func dots(segment string) int {
 	default:
 		return 0
 	}
+}
+
+// decodeUnreserved turns escapes of letters, digits and -._~ into what they
+// stand for, and no others.
+func decodeUnreserved(path string) string {
+	var out strings.Builder
+	for i := 0; i < len(path); i++ {
+		if path[i] == '%' && i+2 < len(path) {
+			if c, err := strconv.ParseUint(path[i+1:i+3], 16, 8); err == nil && isUnreserved(byte(c)) {
+				out.WriteByte(byte(c))
+				i += 2
+				continue
+			}
+		}
+		out.WriteByte(path[i])
+	}
+	return out.String()
+}
+
+func isUnreserved(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0
+}
+
+// hasDotsWithParameters tells whether a segment is dots but for parameters,
+// such as "..;v=1".
+func hasDotsWithParameters(path string) bool {
+	for segment := range strings.SplitSeq(path, "/") {
+		if name, _, found := strings.Cut(segment, ";"); found && dots(name) > 0 {
+			return true
+		}
+	}
+	return false
 }

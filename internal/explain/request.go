@@ -2,7 +2,6 @@ package explain
 
 import (
 	"cmp"
-	"net"
 	"strings"
 
 	"github.com/smi-project/smi/mesh"
@@ -55,7 +54,7 @@ func newRequest(q Question, port *mesh.ServicePort) (*request, *refusal) {
 	case q.Connection && port.Protocol.SpeaksHTTP():
 		return nil, &refusal{"PR-1", "the port is declared to speak HTTP, and what is not HTTP gets 400 there"}
 	case r.encodedSlash && !r.opaque:
-		return nil, &refusal{"SP-9", "the path has an encoded slash or backslash, which gets 400"}
+		return nil, &refusal{"SP-9", "the path has an encoded slash or backslash, or dots with parameters, which gets 400"}
 	}
 	return r, nil
 }
@@ -65,14 +64,14 @@ func (r *request) read(q Question) {
 	r.method = cmp.Or(q.Method, "GET")
 	path, ok := normalise(q.Path, q.EncodedSlashes)
 	r.path, r.encodedSlash = path, !ok
-	r.headers["host"] = authority(q.To.Name + "." + q.To.Namespace)
+	r.setHost(q.To.Name + "." + q.To.Namespace)
 	sent := map[string]bool{}
 	for _, h := range q.Headers {
 		name := strings.ToLower(h.Name)
 		switch {
-		case strings.HasPrefix(name, "x-envoy-"), name == "x-forwarded-client-cert": // PR-4
+		case strings.HasPrefix(name, "x-envoy-"), strings.ReplaceAll(name, "_", "-") == "x-forwarded-client-cert": // PR-4
 		case name == "host":
-			r.headers[name] = authority(h.Value)
+			r.setHost(h.Value)
 		case !sent[name]:
 			r.headers[name] = h.Value
 		case name == "cookie":
@@ -81,6 +80,14 @@ func (r *request) read(q Question) {
 			r.headers[name] += "," + h.Value
 		}
 		sent[name] = true
+	}
+}
+
+// setHost makes an authority what conditions on host see.
+func (r *request) setHost(value string) {
+	delete(r.headers, "host")
+	if host, ok := authority(value); ok {
+		r.headers["host"] = host
 	}
 }
 
@@ -102,10 +109,14 @@ func (v view) header(name string) (string, bool) {
 }
 
 // authority brings a host to the form in which it is judged: lower-case,
-// without port and final dot (SP-3).
-func authority(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
+// without port and final dot (SP-3). It returns false for one that meets no
+// condition, such as an IPv6 address.
+func authority(host string) (string, bool) {
+	if name, port, found := strings.Cut(host, ":"); found {
+		if strings.Trim(port, "0123456789") != "" {
+			return "", false
+		}
 		host = name
 	}
-	return strings.ToLower(strings.TrimSuffix(host, "."))
+	return strings.ToLower(strings.TrimSuffix(host, ".")), true
 }

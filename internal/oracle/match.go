@@ -70,11 +70,11 @@ func matchesMethod(methods []string, method string) bool {
 func headerValue(request *HTTP, name string) (value string, present bool) {
 	name = strings.ToLower(name) // SP-3: names are case-insensitive
 	if name == "host" {
-		return hostOf(request.Authority), true
+		return hostOf(request.Authority)
 	}
 	// PR-4: what a peer or an application says in these is removed before anything reads it. The certificate header is replaced;
 	// its value is nothing that a request shows, so a condition on it holds for nobody here.
-	if strings.HasPrefix(name, "x-envoy-") || name == "x-forwarded-client-cert" {
+	if strings.HasPrefix(name, "x-envoy-") || strings.ReplaceAll(name, "_", "-") == "x-forwarded-client-cert" {
 		return "", false
 	}
 	var values []string
@@ -94,12 +94,11 @@ func headerValue(request *HTTP, name string) (value string, present bool) {
 }
 
 // hostOf is the authority in lower case, without port and final dot (SP-3, TS-1).
-func hostOf(authority string) string {
-	host := strings.ToLower(authority)
-	colon := strings.LastIndex(host, ":")
-	insideBrackets := strings.LastIndex(host, "]") > colon
-	if colon >= 0 && !insideBrackets {
+// Reading: one with other colons than that before the port's digits, such as an IPv6 address, meets no condition.
+func hostOf(authority string) (host string, present bool) {
+	host = strings.ToLower(authority)
+	if colon := strings.LastIndex(host, ":"); colon >= 0 && strings.TrimLeft(host[colon+1:], "0123456789") == "" {
 		host = host[:colon]
 	}
-	return strings.TrimSuffix(host, ".")
+	return strings.TrimSuffix(host, "."), !strings.Contains(host, ":")
 }

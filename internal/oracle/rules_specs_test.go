@@ -76,7 +76,9 @@ func TestSP3_Headers(t *testing.T) {
 		{"SP-3 host without the port", allowing(header("Host", `api\.shop`)), toHost("api.shop:80", get("/")), "allowed"},
 		{"SP-3 host in lower case without final dot", allowing(header("host", `api\.shop`)), toHost("API.Shop.:80", get("/")), "allowed"},
 		{"SP-3 an expression in upper case never meets it", allowing(header("host", `API\.shop`)), toHost("API.shop", get("/")), "denied"},
-		{"SP-3 an IPv6 host keeps its colons", allowing(header("host", `\[::1\]`)), toHost("[::1]:80", get("/")), "allowed"},
+		{"SP-3 an IPv6 host meets no condition", allowing(header("host", `.*`)), toHost("[::1]:80", get("/")), "denied"},
+		{"SP-3 nor does a host with a port that is none", allowing(header("host", `.*`)), toHost("api.shop:x", get("/")), "denied"},
+		{"SP-3 nor one with two", allowing(header("host", `.*`)), toHost("api.shop:80:80", get("/")), "denied"},
 	})
 }
 
@@ -153,6 +155,12 @@ func TestSP9_PathsAreNormalisedFirst(t *testing.T) {
 		{"SP-9 backslashes turn", allowing(path("/b$")), get(`/a\..\b`), "allowed"},
 		{"SP-9 backslashes in the query do not matter", allowing(path("/a$")), get(`/a?\..\b`), "allowed"},
 		{"SP-9 dots in the query are not resolved", allowing(path("/a$")), get("/a?x=/../../b"), "allowed"},
+		{"SP-9 escapes that nothing needs", allowing(path(`/a-z_0~\.$`)), get("/%61-%7A%5f%30%7e%2e"), "allowed"},
+		{"SP-9 other escapes stay", allowing(path("/%3b%7B%25%zz$")), get("/%3b%7B%25%zz"), "allowed"},
+		{"SP-9 nothing is decoded twice", allowing(path("/a/%252e")), get("/a/%252e%252e/b"), "allowed"},
+		{"SP-9 dots with parameters", allowing(path("/")), get("/a/..;v=1/b"), "400"},
+		{"SP-9 encoded dots with parameters", allowing(path("/")), get("/a/%2E;/b"), "400"},
+		{"SP-9 other parameters", allowing(path("/a;v=1/...;")), get("/a;v=1/...;/b"), "allowed"},
 		{"SP-9 an encoded slash", allowing(path("/")), get("/a%2fb"), "400"},
 		{"SP-9 an encoded slash in upper case", allowing(path("/")), get("/a%2Fb"), "400"},
 		{"SP-9 an encoded backslash", allowing(path("/")), get("/a%5cb"), "400"},

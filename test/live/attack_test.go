@@ -198,6 +198,13 @@ func TestAttacks(t *testing.T) {
 				t.Errorf("port %d: %s: answered %v", port, path, s)
 			}
 		}
+		// What decoding once would turn into an escape stays what it is.
+		for _, path := range []string{"/open/%2%65%2%65/a", "/open/%%32e%%32%65/a", "/open%2%66..%%32f/a", "/open%5%63..%%35C/a"} {
+			v.attack(t, port, get(path), 1)
+			if got := strings.ToLower(v.saw()); !strings.Contains(got, "%25") || strings.Contains(got, "%2e") || strings.Contains(got, "%2f") || strings.Contains(got, "%5c") {
+				t.Errorf("port %d: %s: the application got %q", port, path, got)
+			}
+		}
 	}
 	t.Run("log", v.wantLogged)
 	t.Run("resumption", v.wantNothingResumed)
