@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -51,10 +52,15 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// What is under way ends first; a second interrupt ends it at once.
+	context.AfterFunc(ctx, stop)
 	b := &bench{quick: *quick, out: newReport(os.Stdout)}
 	b.out.machine()
 	for _, s := range chosen {
 		b.out.title(s.name, s.about)
+		if ctx.Err() != nil {
+			exit(errors.New("interrupted"))
+		}
 		if err := s.run(ctx, b); err != nil {
 			exit(fmt.Errorf("%s: %w", s.name, err))
 		}
