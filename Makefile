@@ -65,7 +65,7 @@ race: tools ## Run all tests with the race detector (needs a C compiler)
 
 .PHONY: golden
 golden: ## Write the expected outputs anew; read the difference before you commit it
-	@go test ./internal/compile/... ./internal/render/... -update
+	@go test ./internal/compile/... ./internal/render/... ./docs -update
 
 .PHONY: e2e
 e2e: envoy build ## Run the demo from end to end and judge its outcome

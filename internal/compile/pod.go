@@ -20,7 +20,7 @@ const (
 )
 
 // sidecarPorts are the sidecar's own, which no rule can open (SP-7).
-var sidecarPorts = map[uint16]bool{15000: true, 15001: true, 15006: true, 15020: true, 15021: true, 15022: true}
+var sidecarPorts = map[uint16]bool{15000: true, 15001: true, 15002: true, 15006: true, 15020: true, 15021: true, 15022: true}
 
 // pod is what the mesh needs to know of a Pod.
 type pod struct {

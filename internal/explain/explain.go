@@ -144,7 +144,7 @@ func (e *Evaluator) choose(r *request, port *mesh.ServicePort) *mesh.Split {
 		if r.opaque {
 			continue // TS-9
 		}
-		if slices.ContainsFunc(s.Matches, func(m *mesh.Match) bool { return e.matches(m, r.atClient()) }) {
+		if slices.ContainsFunc(s.Matches, func(m *mesh.Match) bool { return e.matches(m, r) }) {
 			return s
 		}
 	}
@@ -230,7 +230,7 @@ func (e *Evaluator) grants(g *mesh.Grant, r *request, protocol mesh.Protocol) (G
 		return ref, "" // AC-10
 	}
 	for _, m := range g.Matches {
-		if e.matches(m, r.atServer(e.mesh.TrustDomain)) {
+		if e.matches(m, r) {
 			ref.Match = m.Group.Name + "/" + m.Name
 			if g.Ports != nil {
 				return ref, "AC-9"

@@ -23,15 +23,15 @@ func New(m *mesh.Mesh) *Evaluator {
 }
 
 // matches tells whether all conditions of a match hold (SP-5).
-func (e *Evaluator) matches(m *mesh.Match, v view) bool {
-	if m.Methods != nil && !slices.Contains(m.Methods, v.method) {
+func (e *Evaluator) matches(m *mesh.Match, r *request) bool {
+	if m.Methods != nil && !slices.Contains(m.Methods, r.method) {
 		return false
 	}
-	if m.Path != "" && !e.expression(`\A(?:`+m.Path+`)`).MatchString(bytewise(v.path)) { // SP-2
+	if m.Path != "" && !e.expression(`\A(?:`+m.Path+`)`).MatchString(bytewise(r.path)) { // SP-2
 		return false
 	}
 	for _, h := range m.Headers {
-		value, present := v.header(h.Name)
+		value, present := r.header(h.Name)
 		if !present || !e.expression(`\A(?:`+h.Value+`)\z`).MatchString(bytewise(value)) { // SP-3
 			return false
 		}

@@ -26,13 +26,6 @@ type request struct {
 // headers are the values of each header, joined as SP-3 says, by lower-case name.
 type headers map[string]string
 
-// view is a request as one of the two sidecars sees it.
-type view struct {
-	*request
-	// certificate is the value of x-forwarded-client-cert, "" where absent.
-	certificate string
-}
-
 // outside tells whether the client is no part of the mesh.
 func (r *request) outside() bool { return r.from == mesh.Account{} }
 
@@ -91,20 +84,9 @@ func (r *request) setHost(value string) {
 	}
 }
 
-// atClient is the request as the sidecar of its sender sees it.
-func (r *request) atClient() view { return view{request: r} }
-
-// atServer is the request as the sidecar of its receiver sees it (PR-4).
-func (r *request) atServer(trustDomain string) view {
-	return view{request: r, certificate: "URI=" + string(mesh.PrincipalOf(trustDomain, r.from))}
-}
-
 // header returns the value of a header and whether the request has it.
-func (v view) header(name string) (string, bool) {
-	if name == "x-forwarded-client-cert" {
-		return v.certificate, v.certificate != ""
-	}
-	value, ok := v.headers[name]
+func (r *request) header(name string) (string, bool) {
+	value, ok := r.headers[name]
 	return value, ok
 }
 

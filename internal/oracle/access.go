@@ -11,7 +11,7 @@ import (
 )
 
 // sidecarPorts are the sidecar's own, which no route opens (SP-7).
-var sidecarPorts = []int32{15001, 15006, 15020, 15021, 15022}
+var sidecarPorts = []int32{15000, 15001, 15002, 15006, 15020, 15021, 15022}
 
 // judgePod says what the pod's side does with the request: it alone decides (AC-2), and by the pod's own account (AC-13, TS-10).
 // The client without identity is the zero account.
