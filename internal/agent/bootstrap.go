@@ -179,9 +179,15 @@ func grpcSource(cluster string) *corev3.ApiConfigSource {
 // configuration of the proxy. From 1.40 on it also keeps the close of an
 // internal connection a close: Envoy makes a reset of it there, which throws
 // away what the application has just answered (envoyproxy/envoy issue 45190;
-// tried). Older ones complain about the name of that switch.
+// tried). And from 1.39 on it has the values of a repeated header joined before
+// a route's condition looks at them (SP-3): Envoy shows them one by one there,
+// so that two values of which one matches would match (tried). Older releases
+// complain about the names of switches that they do not know.
 func layeredRuntime(release Release) *bootstrapv3.LayeredRuntime {
 	fields := map[string]*structpb.Value{"re2.max_program_size.error_level": structpb.NewNumberValue(1<<32 - 1)}
+	if !release.Before(Release{1, 39}) {
+		fields["envoy.reloadable_features.match_headers_individually"] = structpb.NewBoolValue(false)
+	}
 	if !release.Before(Release{1, 40}) {
 		fields["envoy.reloadable_features.enable_send_rst_on_user_space_socket"] = structpb.NewBoolValue(false)
 	}

@@ -18,6 +18,10 @@ import (
 // weights are those of a split's two backends.
 type weights [2]int
 
+// arrival is how long a change may take to reach every worker of a proxy that
+// has acknowledged it (AC-17).
+const arrival = time.Second
+
 // heldWeights stay long enough to be measured, the first of each pair for HTTP
 // and the second for TCP. The backend that gets nothing must get nothing.
 var heldWeights = [][2]weights{
