@@ -10,8 +10,8 @@ import (
 )
 
 // forbiddenHere is what a client is told that has no grant at a destination
-// (AC-12).
-const forbiddenHere = "smi: no TrafficTarget allows " + formatSource + " to call %REQ(:AUTHORITY)%\n"
+// (AC-12). The HTTP proxy does not know the mesh's other Services by name.
+const forbiddenHere = "smi: no TrafficTarget allows " + formatSource + " to call %REQ(:AUTHORITY)%, if there is such a Service and port\n"
 
 // upstreamInputs are what the listener of a Service's port depends on: where it
 // listens and for whom, but not where the traffic goes, nor whether it may. A

@@ -54,8 +54,17 @@ func TestHTTPThroughTwoSidecars(t *testing.T) {
 		// HTTP/1.1 in, HTTP/2 to an application that speaks only that.
 		wantReply(t, byWeb, "GET", "http://grpc.bank/accounts", reply{200, "ledger", "HTTP/2.0 GET"})
 		wantReply(t, byWeb, "GET", "http://db.bank:5432/", reply{421, "", "bank/db:5432 speaks TCP"})
-		wantReply(t, byWeb, "GET", "http://ledger.bank:81/", reply{404, "", "no such port"})
-		wantReply(t, byWeb, "GET", "http://127.0.0.1:1/", reply{421, "", "loopback"})
+		for _, name := range []string{"127.0.0.1:1", "127.1", "[::1]", "[::1]:1", "[::]:1", "[::ffff:127.0.0.1]:1"} {
+			wantReply(t, byWeb, "GET", "http://"+name+"/", reply{421, "", "loopback"})
+		}
+		// What is in a namespace of the mesh is the mesh's, whoever has that name.
+		for _, name := range []string{"ledger.bank:81", "nobody.bank", "NoBody.BANK.Svc:7", "nobody.bank.svc.cluster.local.", "nobody"} {
+			wantReply(t, byWeb, "GET", "http://"+name+"/", reply{403, "", "if there is such a Service and port"})
+		}
+		// Longer names are not Services', and are looked up outside (PR-5).
+		for _, name := range []string{"nobody.smi-test.bank", "nobody.smi-test.bank.svc:80"} {
+			wantReply(t, byWeb, "GET", "http://"+name+"/", reply{503, "", "DNS resolution failure"})
+		}
 
 		// cart has a grant at the ledger's port for anything, but reaches only "misc".
 		wantReply(t, byCart, "GET", "http://ledger.bank/accounts", reply{403, "", "no TrafficTarget allows " + string(principal(cart)) + " to call ledger.bank"})

@@ -1,9 +1,9 @@
 package envoy
 
 import (
-	"cmp"
-	"slices"
+	"regexp"
 	"strconv"
+	"strings"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -96,68 +96,56 @@ func withPort(host string, port uint16) []string {
 	return forms
 }
 
-// namesInputs are the Service ports of a mesh; the pointer stands for them.
-type namesInputs struct{ list *[]portKey }
+// outsideInputs are the namespaces of the mesh, in order, joined by commas.
+type outsideInputs struct{ namespaces string }
 
-// buildOutsideRoutes refuse the names of the mesh, and forward all others.
-func buildOutsideRoutes(p *parts, in namesInputs) *Resource {
-	denied := &routev3.VirtualHost{Name: chainDenied, Routes: []*routev3.Route{refuse("")}}
-	unknown := &routev3.VirtualHost{Name: "unknown", Routes: []*routev3.Route{
-		{Match: everything(), Action: directResponse(404, "smi: the service has no such port\n")},
-	}}
-	var last mesh.Name
-	default80 := false
-	finish := func() {
-		if last.Name == "" {
-			return
-		}
-		for _, n := range serviceNames(last, p.ClusterDomain) {
-			unknown.Domains = append(unknown.Domains, n+":*")
-			if !default80 {
-				unknown.Domains = append(unknown.Domains, n)
-			}
-		}
-	}
-	for _, key := range *in.list {
-		if key.service != last {
-			finish()
-			last, default80 = key.service, false
-		}
-		default80 = default80 || key.port == 80
-		denied.Domains = append(denied.Domains, serviceDomains(key, p.ClusterDomain)...)
-	}
-	finish()
+// buildOutsideRoutes refuse the names of the mesh, and forward all others. The
+// mesh's are those of its namespaces, whether a Service has them or not: every
+// proxy gets these routes, and a list of all Services would have to be sent to
+// every proxy whenever one of them changes.
+func buildOutsideRoutes(p *parts, in outsideInputs) *Resource {
+	toForward := &routev3.Route{Match: everything(), Action: toCluster(forward)}
 	hosts := []*routev3.VirtualHost{
 		{Name: "loopback", Domains: loopback, Routes: []*routev3.Route{
 			{Match: everything(), Action: directResponse(421, "smi: call loopback addresses directly, not by the proxy\n")},
 		}},
-		{Name: forward, Domains: []string{"*"}, RetryPolicy: retries, Routes: []*routev3.Route{{Match: everything(), Action: toCluster(forward)}}},
+		{Name: forward, Domains: []string{"*"}, RetryPolicy: retries, Routes: []*routev3.Route{toForward}},
 	}
-	if len(denied.Domains) > 0 {
-		hosts = append(hosts, denied, unknown)
+	if in.namespaces != "" {
+		// Domains cannot say how many labels stand for the asterisk, so what has
+		// more of them than a Service's name is sorted out by a route.
+		name := refuse("")
+		name.Match = &routev3.RouteMatch{
+			PathSpecifier: everything().PathSpecifier,
+			Headers: []*routev3.HeaderMatcher{regexHeader(":authority",
+				`(?i)[^.:]+\.[^.:]+(?:\.svc(?:\.`+regexp.QuoteMeta(p.ClusterDomain)+`)?)?(?::.*)?`)},
+		}
+		denied := virtualHost(chainDenied, nil, []*routev3.Route{name, toForward})
+		for _, n := range strings.Split(in.namespaces, ",") {
+			denied.Domains = append(denied.Domains, serviceNames(mesh.Name{Namespace: n, Name: "*"}, p.ClusterDomain)...)
+		}
+		hosts = append(hosts, denied)
 	}
-	return newResource(outside, &routev3.RouteConfiguration{Name: outside, VirtualHosts: hosts, ValidateClusters: no()})
+	return newResource(outside, &routev3.RouteConfiguration{
+		Name: outside, VirtualHosts: hosts, ValidateClusters: no(), IgnorePortInHostMatching: true,
+	})
 }
 
-// loopback are names of the machine itself. A request for one of them must not
-// come back to a sidecar, nor pass it to reach another pod's application.
-var loopback = []string{"127.*", "0.*", "localhost", "localhost:*", "[::1]*", "[::]*", "[::ffff:*"}
+// loopback are names of the machine itself, without port. A request for one of
+// them must not come back to a sidecar, nor pass it to reach another pod's
+// application.
+var loopback = []string{"127.*", "0.*", "localhost", "[::1]", "[::]", "[::ffff:*"}
 
-// servicePortKeys lists the Service ports that have a name in the mesh, those
-// of a Service together.
-func servicePortKeys(services []*mesh.Service) []portKey {
-	var keys []portKey
+// namespacesOf are the namespaces of Services, which are sorted, as outsideInputs
+// wants them.
+func namespacesOf(services []*mesh.Service) string {
+	var names []string
 	for _, s := range services {
-		first := len(keys)
-		for _, port := range s.Ports {
-			if port.Protocol != mesh.UDP {
-				keys = append(keys, keyOf(port))
-			}
+		if n := s.Name.Namespace; len(names) == 0 || names[len(names)-1] != n {
+			names = append(names, n)
 		}
-		slices.SortFunc(keys[first:], func(a, b portKey) int { return cmp.Compare(a.port, b.port) })
-		keys = keys[:first+len(slices.Compact(keys[first:]))]
 	}
-	return keys
+	return strings.Join(names, ",")
 }
 
 // buildOutsideListener takes what the HTTP proxy hands on.

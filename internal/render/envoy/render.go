@@ -1,8 +1,6 @@
 package envoy
 
 import (
-	"slices"
-
 	"github.com/smi-project/smi/mesh"
 )
 
@@ -30,10 +28,9 @@ type Renderer struct {
 	// proxyRoutes depend on all that a class reaches, which the class stands for.
 	proxyRoutes map[*mesh.Workload]*memoEntry[*Resource]
 
-	outsideRoutes   *memo[namesInputs, *Resource]
+	outsideRoutes   *memo[outsideInputs, *Resource]
 	outsideListener *memo[struct{}, *Resource]
 	forward         *memo[struct{}, *Resource]
-	names           *[]portKey
 
 	nodes map[string]*node
 	// ports are those of the mesh that is being rendered.
@@ -183,12 +180,9 @@ func splitBackends(m *mesh.Mesh, w *mesh.Workload) []*mesh.ServicePort {
 }
 
 func (r *Renderer) shared(m *mesh.Mesh) sharedResources {
-	if names := servicePortKeys(m.Services); r.names == nil || !slices.Equal(*r.names, names) {
-		r.names = &names
-	}
 	return sharedResources{
 		denied:          r.denied.get(r, struct{}{}),
-		outsideRoutes:   r.outsideRoutes.get(r, namesInputs{r.names}),
+		outsideRoutes:   r.outsideRoutes.get(r, outsideInputs{namespacesOf(m.Services)}),
 		outsideListener: r.outsideListener.get(r, struct{}{}),
 		outsideCluster:  r.internal.get(r, outside),
 		forward:         r.forward.get(r, struct{}{}),
