@@ -99,7 +99,7 @@ func sizes(w *scaletest.World, s *store.Store) (resources, bytes float64) {
 		for _, r := range list {
 			if !seen[r] {
 				seen[r] = true
-				bytes += float64(len(r.Body.GetValue()))
+				bytes += float64(r.Size())
 			}
 		}
 	}

@@ -141,7 +141,7 @@ func renderClasses(m *mesh.Mesh, account mesh.Account) ([]proxyClass, error) {
 
 // readable returns the content of a resource as JSON.
 func readable(r *envoy.Resource) (json.RawMessage, error) {
-	message, err := r.Body.UnmarshalNew()
+	message, err := r.Any().UnmarshalNew()
 	if err != nil {
 		return nil, fmt.Errorf("resource %s: %w", r.Name, err)
 	}

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/smi-project/smi/internal/render/envoy"
 	"github.com/smi-project/smi/mesh"
@@ -40,7 +39,7 @@ func attach(s *Server, id string) (*stream, *instant) {
 
 // benchView is a view of the given listeners and one of a version of its own.
 func benchView(rest []*envoy.Resource, version int) *View {
-	changed := &envoy.Resource{Type: typeURLs[listeners], Name: "changed", Version: fmt.Sprint(version), Body: &anypb.Any{}}
+	changed := &envoy.Resource{Type: typeURLs[listeners], Name: "changed", Version: fmt.Sprint(version), Body: [][]byte{{}}}
 	return NewView(rest, []*envoy.Resource{changed})
 }
 
@@ -59,7 +58,7 @@ func BenchmarkPublish(b *testing.B) {
 			outs := make([]*instant, proxies)
 			rest := make([]*envoy.Resource, 200)
 			for i := range rest {
-				rest[i] = &envoy.Resource{Type: typeURLs[listeners], Name: fmt.Sprintf("listener-%d", i), Version: "1", Body: &anypb.Any{}}
+				rest[i] = &envoy.Resource{Type: typeURLs[listeners], Name: fmt.Sprintf("listener-%d", i), Version: "1", Body: [][]byte{{}}}
 			}
 			first := benchView(rest, 0)
 			for i := range streams {

@@ -38,7 +38,11 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 // resources 2, type_url 4, nonce 5, removed_resources 6.
 func (r *response) marshal() mem.BufferSlice {
 	const fieldVersion, fieldResources, fieldType, fieldNonce, fieldRemoved = 1, 2, 4, 5, 6
-	buffers := make(mem.BufferSlice, 0, 2*len(r.resources)+1)
+	parts := 1
+	for _, resource := range r.resources {
+		parts += 1 + len(resource.Body)
+	}
+	buffers := make(mem.BufferSlice, 0, parts)
 	var head []byte
 	head = appendString(head, fieldVersion, r.version)
 	head = appendString(head, fieldType, typeURLs[r.kind])
@@ -49,7 +53,10 @@ func (r *response) marshal() mem.BufferSlice {
 	for _, resource := range r.resources {
 		head = protowire.AppendTag(head, fieldResources, protowire.BytesType)
 		head = appendResource(head, resource)
-		buffers = append(buffers, mem.SliceBuffer(head), mem.SliceBuffer(resource.Body.GetValue()))
+		buffers = append(buffers, mem.SliceBuffer(head))
+		for _, part := range resource.Body {
+			buffers = append(buffers, mem.SliceBuffer(part))
+		}
 		head = nil
 	}
 	if len(head) > 0 {
@@ -63,8 +70,8 @@ func (r *response) marshal() mem.BufferSlice {
 // in the Any, type_url is 1 and value 2.
 func appendResource(b []byte, r *envoy.Resource) []byte {
 	const fieldVersion, fieldBody, fieldName, anyType, anyValue = 1, 2, 3, 1, 2
-	value := len(r.Body.GetValue())
-	body := sizeString(anyType, r.Body.GetTypeUrl()) + protowire.SizeTag(anyValue) + protowire.SizeBytes(value)
+	value := r.Size()
+	body := sizeString(anyType, r.Type) + protowire.SizeTag(anyValue) + protowire.SizeBytes(value)
 	size := sizeString(fieldVersion, r.Version) + sizeString(fieldName, r.Name) + protowire.SizeTag(fieldBody) + protowire.SizeBytes(body)
 
 	b = protowire.AppendVarint(b, uint64(size))
@@ -72,7 +79,7 @@ func appendResource(b []byte, r *envoy.Resource) []byte {
 	b = appendString(b, fieldName, r.Name)
 	b = protowire.AppendTag(b, fieldBody, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(body))
-	b = appendString(b, anyType, r.Body.GetTypeUrl())
+	b = appendString(b, anyType, r.Type)
 	b = protowire.AppendTag(b, anyValue, protowire.BytesType)
 	return protowire.AppendVarint(b, uint64(value))
 }

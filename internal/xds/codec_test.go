@@ -32,8 +32,8 @@ func TestCodec(t *testing.T) {
 		},
 		"resources": {
 			&response{kind: routes, version: "v", nonce: "3", removed: []string{"x"}, resources: []*envoy.Resource{
-				{Name: "a", Version: "1", Body: &anypb.Any{TypeUrl: typeURLs[routes], Value: body}},
-				{Name: "b", Version: "2", Body: &anypb.Any{TypeUrl: typeURLs[routes]}},
+				{Name: "a", Version: "1", Type: typeURLs[routes], Body: [][]byte{body[:len(body)/2], body[len(body)/2:]}},
+				{Name: "b", Version: "2", Type: typeURLs[routes]},
 			}},
 			&discovery.DeltaDiscoveryResponse{
 				SystemVersionInfo: "v", TypeUrl: typeURLs[routes], Nonce: "3", RemovedResources: []string{"x"},
@@ -76,11 +76,11 @@ func TestEndpointsOf(t *testing.T) {
 		"dns":          {&clusterv3.Cluster{Name: "c", ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}}, "c", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			body, err := anypb.New(c.cluster)
+			body, err := proto.Marshal(c.cluster)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, eds := endpointsOf(&envoy.Resource{Name: c.cluster.GetName(), Body: body})
+			got, eds := endpointsOf(&envoy.Resource{Name: c.cluster.GetName(), Body: [][]byte{body}})
 			if got != c.want || eds != c.eds {
 				t.Errorf("got %q, %v, want %q, %v", got, eds, c.want, c.eds)
 			}
@@ -97,6 +97,6 @@ func FuzzEndpointsOf(f *testing.F) {
 	f.Add(body)
 	f.Add([]byte{0x1a, 0xff})
 	f.Fuzz(func(_ *testing.T, body []byte) {
-		endpointsOf(&envoy.Resource{Name: "c", Body: &anypb.Any{Value: body}})
+		endpointsOf(&envoy.Resource{Name: "c", Body: [][]byte{body}})
 	})
 }

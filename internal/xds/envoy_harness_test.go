@@ -238,12 +238,10 @@ func application(t testing.TB, text string) string {
 
 // pack makes a resource of a message, with a hash of it as the version.
 func pack(name string, message proto.Message) *envoy.Resource {
-	body := &anypb.Any{}
-	if err := anypb.MarshalFrom(body, message, proto.MarshalOptions{Deterministic: true}); err != nil {
-		panic(err)
-	}
-	sum := sha256.Sum256(body.GetValue())
-	return &envoy.Resource{Type: body.GetTypeUrl(), Name: name, Version: hex.EncodeToString(sum[:8]), Body: body}
+	body := must(proto.MarshalOptions{Deterministic: true}.Marshal(message))
+	sum := sha256.Sum256(body)
+	url := "type.googleapis.com/" + string(message.ProtoReflect().Descriptor().FullName())
+	return &envoy.Resource{Type: url, Name: name, Version: hex.EncodeToString(sum[:8]), Body: [][]byte{body}}
 }
 
 // byADS is the source of everything.

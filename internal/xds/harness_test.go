@@ -17,7 +17,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/smi-project/smi/internal/render/envoy"
 	"github.com/smi-project/smi/internal/xds"
@@ -65,7 +64,7 @@ func resource(kind, name, version string) *envoy.Resource {
 			EdsClusterConfig: &clusterv3.Cluster_EdsClusterConfig{},
 		}))
 	}
-	return &envoy.Resource{Type: typeURLs[kind], Name: name, Version: version, Body: &anypb.Any{TypeUrl: typeURLs[kind], Value: body}}
+	return &envoy.Resource{Type: typeURLs[kind], Name: name, Version: version, Body: [][]byte{body}}
 }
 
 func must[T any](v T, err error) T {

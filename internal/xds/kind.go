@@ -72,7 +72,7 @@ func (k kind) answersAbsent() bool { return k == endpoints || k.collection() }
 func endpointsOf(cluster *envoy.Resource) (string, bool) {
 	const fieldType, fieldConfig, fieldServiceName, edsType = 2, 3, 2, 3
 	name, eds := cluster.Name, false
-	eachField(cluster.Body.GetValue(), func(field protowire.Number, number uint64, bytes []byte) {
+	eachField(cluster.Bytes(), func(field protowire.Number, number uint64, bytes []byte) {
 		switch field {
 		case fieldType:
 			eds = number == edsType

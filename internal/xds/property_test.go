@@ -10,7 +10,7 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
-	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"github.com/smi-project/smi/internal/render/envoy"
@@ -90,13 +90,14 @@ func (m *modelProxy) answer(t *rapid.T, k kind, refuse bool) {
 
 // modelResource has a body only where the server reads it.
 func modelResource(k kind, name, version string) *envoy.Resource {
-	body := &anypb.Any{TypeUrl: typeURLs[k]}
+	body := []byte{}
 	if k == clusters {
-		if err := body.MarshalFrom(&clusterv3.Cluster{ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}}); err != nil {
+		var err error
+		if body, err = proto.Marshal(&clusterv3.Cluster{ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}}); err != nil {
 			panic(err)
 		}
 	}
-	return &envoy.Resource{Type: typeURLs[k], Name: name, Version: version, Body: body}
+	return &envoy.Resource{Type: typeURLs[k], Name: name, Version: version, Body: [][]byte{body}}
 }
 
 // broken is the version that every proxy refuses.

@@ -10,6 +10,7 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -107,23 +108,35 @@ const matchPlaintext = "plaintext"
 // TLS context that accepts its own account and no other (ID-6); one that is
 // known to be outside the mesh in plaintext; one that is neither, not at all.
 func buildCluster(p *parts, in clusterInputs) *Resource {
-	c := cluster(outboundName(in.key))
-	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
-	c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: ads()}
-	c.TypedExtensionProtocolOptions = sameProtocol
-	c.Metadata = routeMetadata(map[string]string{"service": in.key.label()})
-	c.TransportSocket = p.refuseAll
+	name := outboundName(in.key)
+	b := p.serviceCluster.fill(nil, name, in.key.label())
 	if in.accounts != "" {
 		for _, a := range strings.Split(in.accounts, ",") {
 			ns, sa, _ := strings.Cut(a, "/")
-			c.TransportSocketMatches = append(c.TransportSocketMatches, socketMatch(a,
-				clientTLS(mesh.PrincipalOf(p.TrustDomain, mesh.Account{Namespace: ns, Name: sa}))))
+			b = p.accountMatch.fill(b, a, string(mesh.PrincipalOf(p.TrustDomain, mesh.Account{Namespace: ns, Name: sa})))
 		}
 	}
 	if in.plaintext {
-		c.TransportSocketMatches = append(c.TransportSocketMatches, socketMatch(matchPlaintext, p.plaintext))
+		b = append(b, p.plaintextMatch...)
 	}
-	return newResource(c.Name, c)
+	return newRaw(b).resource(name, typeURL(&clusterv3.Cluster{}))
+}
+
+// serviceClusterTemplate is the cluster of a Service's port, of which nobody is
+// met yet. Its holes are its name and the Service's label.
+func serviceClusterTemplate(refuseAll *corev3.TransportSocket) *template {
+	c := cluster(hole(1))
+	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
+	c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: ads()}
+	c.TypedExtensionProtocolOptions = sameProtocol
+	c.Metadata = routeMetadata(map[string]string{"service": hole(2)})
+	c.TransportSocket = refuseAll
+	return newTemplate(c)
+}
+
+// meeting is what a cluster has for those that it may meet by that value.
+func meeting(value string, socket *corev3.TransportSocket) *clusterv3.Cluster {
+	return &clusterv3.Cluster{TransportSocketMatches: []*clusterv3.Cluster_TransportSocketMatch{socketMatch(value, socket)}}
 }
 
 func socketMatch(value string, socket *corev3.TransportSocket) *clusterv3.Cluster_TransportSocketMatch {
@@ -147,14 +160,17 @@ type applicationInputs struct {
 }
 
 // buildApplication is the cluster of the application behind a pod's port.
-func buildApplication(_ *parts, in applicationInputs) *Resource {
-	c := cluster(inboundName(in.port))
-	c.LoadAssignment = oneEndpoint(c.Name, &endpointv3.Endpoint{Address: socketAddress(in.address, in.port)})
-	c.TypedExtensionProtocolOptions = sameProtocol
-	if in.protocol == mesh.HTTP2 {
-		c.TypedExtensionProtocolOptions = onlyHTTP2
-	}
-	return newResource(c.Name, c)
+func buildApplication(p *parts, in applicationInputs) *Resource {
+	anywhere := p.templates.get(templateKey{"application", in.port, in.protocol}, func() proto.Message {
+		c := cluster(inboundName(in.port))
+		c.LoadAssignment = oneEndpoint(c.Name, &endpointv3.Endpoint{Address: socketAddress(hole(1), in.port)})
+		c.TypedExtensionProtocolOptions = sameProtocol
+		if in.protocol == mesh.HTTP2 {
+			c.TypedExtensionProtocolOptions = onlyHTTP2
+		}
+		return c
+	})
+	return anywhere.piece(in.address).resource(inboundName(in.port), typeURL(&clusterv3.Cluster{}))
 }
 
 // buildInternal is the cluster that leads to the internal listener of its name.

@@ -75,8 +75,12 @@ func noIdentity() *listenerv3.Filter {
 // ownIdentity states, on the client's side, who sends, and the server name that
 // stands for it.
 func ownIdentity(p mesh.Principal) *listenerv3.Filter {
+	return identityFilter(string(p), SourceName(p))
+}
+
+func identityFilter(principal, serverName string) *listenerv3.Filter {
 	return networkFilter("smi.identity", &netstatev3.Config{OnNewConnection: []*valuev3.FilterStateValue{
-		stateValue(stateSource, string(p), valuev3.FilterStateValue_ONCE),
-		stateValue(stateServerName, SourceName(p), valuev3.FilterStateValue_NONE),
+		stateValue(stateSource, principal, valuev3.FilterStateValue_ONCE),
+		stateValue(stateServerName, serverName, valuev3.FilterStateValue_NONE),
 	}})
 }

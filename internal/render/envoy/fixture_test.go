@@ -180,7 +180,7 @@ func bodies(t testing.TB, resources []*Resource) []envoytest.Body {
 	t.Helper()
 	out := make([]envoytest.Body, len(resources))
 	for i, r := range resources {
-		message, err := anypb.UnmarshalNew(r.Body, protoUnmarshal)
+		message, err := anypb.UnmarshalNew(r.Any(), protoUnmarshal)
 		if err != nil {
 			t.Fatal(err)
 		}

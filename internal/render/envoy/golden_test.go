@@ -79,7 +79,7 @@ func find(t *testing.T, resources []*Resource, kind, name string) *Resource {
 
 func asYAML(t *testing.T, r *Resource) []byte {
 	t.Helper()
-	message, err := anypb.UnmarshalNew(r.Body, protoUnmarshal)
+	message, err := anypb.UnmarshalNew(r.Any(), protoUnmarshal)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/smi-project/smi/mesh"
 )
@@ -68,8 +69,8 @@ type refusedInputs struct {
 
 // buildRefused is what a Service's port is to classes that do not reach it:
 // resources of the same names, which refuse every request and connection.
-func buildRefused(p *parts, in refusedInputs) *serviceResources {
-	s := &serviceResources{}
+func buildRefused(p *parts, in refusedInputs) *upstreamResources {
+	s := &upstreamResources{}
 	if in.protocol != mesh.TCP {
 		name := outboundName(in.key)
 		s.routes = newResource(name, &routev3.RouteConfiguration{Name: name, VirtualHosts: []*routev3.VirtualHost{{
@@ -109,12 +110,17 @@ const (
 
 // buildProxy is the listener that a pod's application uses as its HTTP proxy.
 func buildProxy(p *parts, in proxyInputs) *Resource {
-	l := &listenerv3.Listener{
-		Name:             ListenerOutbound,
-		Address:          socketAddress(in.address, in.port),
-		TcpKeepalive:     keepalive.TcpKeepalive,
-		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
-	}
-	own := newPiece(&listenerv3.FilterChain{Name: chainHTTP, Filters: []*listenerv3.Filter{ownIdentity(in.source)}})
-	return withChains(l, []chain{{own, p.proxyHTTP}}).resource(l.Name, typeURL(l))
+	anywhere := p.templates.get(templateKey{kind: "outbound", port: in.port}, func() proto.Message {
+		return &listenerv3.Listener{
+			Name:             ListenerOutbound,
+			Address:          socketAddress(hole(1), in.port),
+			TcpKeepalive:     keepalive.TcpKeepalive,
+			TrafficDirection: corev3.TrafficDirection_OUTBOUND,
+		}
+	})
+	own := p.ownChain.piece(string(in.source), SourceName(in.source))
+	a := newAssembly(3)
+	a.fields(anywhere.piece(in.address))
+	a.message(fieldFilterChains, own, p.proxyHTTP)
+	return a.piece().resource(ListenerOutbound, typeURL(&listenerv3.Listener{}))
 }

@@ -6,10 +6,12 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+
+	"github.com/smi-project/smi/mesh"
 )
 
 // parts are what every resource of a mesh shares, packed once. They never
-// change.
+// change, but for templates that are added.
 type parts struct {
 	Options
 
@@ -24,6 +26,18 @@ type parts struct {
 	peer         *listenerv3.Filter
 	sharedPeer   *listenerv3.Filter
 	noPeer       *listenerv3.Filter
+	// serviceCluster, accountMatch and plaintextMatch are parts of a cluster (see
+	// buildCluster); the holes of the second are an account and its principal.
+	serviceCluster *template
+	accountMatch   *template
+	plaintextMatch []byte
+	// serviceHost is a virtual host without domains; its holes are its name, the
+	// cluster of a Service's port and the port's label.
+	serviceHost *template
+	// ownChain is a filter chain that states who sends; its holes are the
+	// principal and its server name.
+	ownChain  *template
+	templates templates
 	// proxyHTTP is the last filter of the HTTP proxy, as a filter chain.
 	proxyHTTP piece
 	// proxyRoutes are the routes of a class that reaches nothing.
@@ -44,7 +58,13 @@ func newParts(o Options) *parts {
 		peer:         peerIdentity(),
 		sharedPeer:   sharedPeerIdentity(),
 		noPeer:       noIdentity(),
+		accountMatch: newTemplate(meeting(hole(1), clientTLS(mesh.Principal(hole(2))))),
+		serviceHost:  newTemplate(virtualHost(hole(1), nil, []*routev3.Route{serviceRoute(hole(2), hole(3))})),
+		ownChain:     newTemplate(&listenerv3.FilterChain{Name: chainHTTP, Filters: []*listenerv3.Filter{identityFilter(hole(1), hole(2))}}),
+		templates:    templates{},
 	}
+	p.serviceCluster = serviceClusterTemplate(p.refuseAll)
+	p.plaintextMatch = encode(meeting(matchPlaintext, p.plaintext))
 	p.refusedLog = onlyRefused(o.tcpLog([]tag{{TagSide, "server"}, {TagGrant, Denied}}))
 	p.proxyRoutes = newPiece(&routev3.RouteConfiguration{
 		Name: ProxyName, VirtualHosts: []*routev3.VirtualHost{everythingElse}, ValidateClusters: no(),

@@ -12,6 +12,7 @@ import (
 	dfpcommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/dynamic_forward_proxy/v3"
 	dfpfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/dynamic_forward_proxy/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/smi-project/smi/mesh"
 )
@@ -24,7 +25,10 @@ const outside = "outside"
 // forward is the cluster that resolves names outside the mesh.
 const forward = "forward"
 
-const fieldVirtualHosts = 2 // of a RouteConfiguration
+const (
+	fieldVirtualHosts = 2 // of a RouteConfiguration
+	fieldDomains      = 2 // of a VirtualHost
+)
 
 // proxyRoutes assembles the route configuration of a class's HTTP proxy from
 // the virtual hosts of what it reaches.
@@ -64,7 +68,14 @@ func buildProxyHost(p *parts, in proxyHostInputs) piece {
 			{Match: everything(), Action: directResponse(421, body), Metadata: routeMetadata(map[string]string{"side": "client", "service": key.label()})},
 		}})
 	}
-	return newPiece(virtualHost(key.String(), domains, serviceRoutes(in.port)))
+	if len(in.port.Splits) > 0 {
+		return newPiece(virtualHost(key.String(), domains, serviceRoutes(in.port)))
+	}
+	b := p.serviceHost.fill(nil, key.String(), outboundName(key), key.label())
+	for _, d := range domains {
+		b = protowire.AppendString(protowire.AppendTag(b, fieldDomains, protowire.BytesType), d)
+	}
+	return newRaw(b)
 }
 
 type proxyHostInputs struct {

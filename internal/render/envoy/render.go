@@ -19,7 +19,8 @@ type Renderer struct {
 	denied       *memo[struct{}, *Resource]
 
 	services   *memo[*mesh.ServicePort, *serviceResources]
-	refused    *memo[refusedInputs, *serviceResources]
+	reached    *memo[*mesh.ServicePort, *upstreamResources]
+	refused    *memo[refusedInputs, *upstreamResources]
 	clusters   *memo[clusterInputs, *Resource]
 	upstreams  *memo[upstreamInputs, *Resource]
 	proxyHosts *memo[proxyHostInputs, piece]
@@ -62,9 +63,12 @@ type sharedResources struct {
 type serviceResources struct {
 	cluster   clusterInputs
 	endpoints *Resource
-	routes    *Resource
-	tcp       *Resource
 }
+
+// upstreamResources are what the listener of a Service's port refers to, for
+// classes that reach it or for those that do not: routes unless the port speaks
+// TCP, tcp unless it speaks HTTP.
+type upstreamResources struct{ routes, tcp *Resource }
 
 // New returns a renderer that has built nothing yet.
 func New(o Options) *Renderer {
@@ -79,6 +83,7 @@ func New(o Options) *Renderer {
 		internal:        newMemo(buildInternal),
 		denied:          newMemo(buildDenied),
 		services:        newMemo(buildService),
+		reached:         newMemo(buildReached),
 		refused:         newMemo(buildRefused),
 		clusters:        newMemo(buildCluster),
 		upstreams:       newMemo(buildUpstream),
@@ -261,17 +266,17 @@ func (r *Renderer) appendUpstreams(out []*Resource, m *mesh.Mesh, p *Proxy, sour
 			}
 			in := upstreamInputs{p.Placement.SidecarAddress, local, source, keyOf(sp), sp.Protocol}
 			out = append(out, r.upstreams.get(r, in))
-			var s *serviceResources
+			var u *upstreamResources
 			if reaches[keyOf(sp)] {
-				s = r.services.get(r, sp)
+				u = r.reached.get(r, sp)
 			} else {
-				s = r.refused.get(r, refusedInputs{keyOf(sp), sp.Protocol})
+				u = r.refused.get(r, refusedInputs{keyOf(sp), sp.Protocol})
 			}
-			if sp.Protocol != mesh.TCP {
-				out = append(out, s.routes)
+			if u.routes != nil {
+				out = append(out, u.routes)
 			}
-			if !sp.Protocol.SpeaksHTTP() {
-				out = append(out, s.tcp)
+			if u.tcp != nil {
+				out = append(out, u.tcp)
 			}
 		}
 	}
@@ -297,14 +302,18 @@ func (r *Renderer) routesOf(w *mesh.Workload) *Resource {
 }
 
 func buildService(p *parts, port *mesh.ServicePort) *serviceResources {
-	s := &serviceResources{cluster: clusterInputsOf(port), endpoints: buildEndpoints(p, port)}
+	return &serviceResources{cluster: clusterInputsOf(port), endpoints: buildEndpoints(p, port)}
+}
+
+func buildReached(p *parts, port *mesh.ServicePort) *upstreamResources {
+	u := &upstreamResources{}
 	if port.Protocol != mesh.TCP {
-		s.routes = buildRoutes(port)
+		u.routes = buildRoutes(port)
 	}
 	if !port.Protocol.SpeaksHTTP() {
-		s.tcp = buildTCP(p, port)
+		u.tcp = buildTCP(p, port)
 	}
-	return s
+	return u
 }
 
 // sweep forgets what the current generation did not use.
@@ -312,7 +321,7 @@ func (r *Renderer) sweep() {
 	g := r.generation
 	r.built = 0
 	r.live = r.access.sweep(g) + r.grants.sweep(g) + r.portChains.sweep(g) + r.inbound.sweep(g) + r.inner.sweep(g) + r.applications.sweep(g) +
-		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.refused.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) +
+		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.reached.sweep(g) + r.refused.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) +
 		r.proxyHosts.sweep(g) + r.proxies.sweep(g) + r.requests.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g)
 	for w, e := range r.proxyRoutes {
 		if e.used != g {

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"encoding/hex"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -16,9 +17,32 @@ type Resource struct {
 	Name string
 	// Version is a hash of the content: equal versions of one name are equal.
 	Version string
-	// Body is the content.
-	Body *anypb.Any
+	// Body is the content, a message of the type in wire format. It is in parts,
+	// which joined are the message, so that what many resources have in common
+	// lies in memory once.
+	Body [][]byte
 }
+
+// Size is the length of the body.
+func (r *Resource) Size() int {
+	size := 0
+	for _, part := range r.Body {
+		size += len(part)
+	}
+	return size
+}
+
+// Bytes is the body in one part, which the caller must not modify. It is a copy
+// where the body has several.
+func (r *Resource) Bytes() []byte {
+	if len(r.Body) == 1 {
+		return r.Body[0]
+	}
+	return slices.Concat(r.Body...)
+}
+
+// Any is the body together with its type.
+func (r *Resource) Any() *anypb.Any { return &anypb.Any{TypeUrl: r.Type, Value: r.Bytes()} }
 
 // newResource encodes a message.
 func newResource(name string, message proto.Message) *Resource {
@@ -31,6 +55,6 @@ func (p piece) resource(name, url string) *Resource {
 		Type:    url,
 		Name:    name,
 		Version: hex.EncodeToString(p.sum[:8]),
-		Body:    &anypb.Any{TypeUrl: url, Value: p.bytes()},
+		Body:    p.segments,
 	}
 }

@@ -61,9 +61,14 @@ func serviceRoutes(port *mesh.ServicePort) []*routev3.Route {
 			}
 		}
 	}
-	return append(routes, &routev3.Route{
-		Match: everything(), Action: toCluster(outboundName(key)), Metadata: routeMetadata(map[string]string{"side": "client", "service": key.label()}),
-	})
+	return append(routes, serviceRoute(outboundName(key), key.label()))
+}
+
+// serviceRoute sends everything to a Service's port.
+func serviceRoute(cluster, label string) *routev3.Route {
+	return &routev3.Route{
+		Match: everything(), Action: toCluster(cluster), Metadata: routeMetadata(map[string]string{"side": "client", "service": label}),
+	}
 }
 
 func everything() *routev3.RouteMatch {
