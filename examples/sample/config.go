@@ -24,6 +24,7 @@ type config struct {
 	every   time.Duration
 	report  time.Duration
 	grace   time.Duration
+	control string
 }
 
 // portKind is what a port speaks.
@@ -95,6 +96,7 @@ func parseConfig(args []string, getenv func(string) string, out io.Writer) (*con
 	fs.DurationVar(&cfg.every, "every", 500*time.Millisecond, "pause between two calls of a loop")
 	fs.DurationVar(&cfg.report, "report", 10*time.Second, "pause between two lines that sum a loop up")
 	fs.DurationVar(&cfg.grace, "grace", 5*time.Second, "how long to wait, when told to stop, for what is under way")
+	fs.StringVar(&cfg.control, "control", "", "`HOST:PORT` where a conformance run tells this process what to send; keep strangers away from it")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}

@@ -48,6 +48,11 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	if err := srv.listen(ctx); err != nil {
 		return err
 	}
+	if cfg.control != "" {
+		if err := serveControl(ctx, cfg.control, newSender(getenv)); err != nil {
+			return err
+		}
+	}
 	for _, l := range cfg.loops {
 		go newLoop(l, calls, log).run(ctx, cfg.every, cfg.report)
 	}

@@ -31,6 +31,9 @@ import (
 type Options struct {
 	// Paths are the files and folders to read.
 	Paths []string
+	// Follow, where set, tells of objects in place of files: it calls changed with
+	// all of them, at first and whenever they change, until the context ends.
+	Follow func(ctx context.Context, changed func(*file.Result)) error
 	// Commands stand for images.
 	Commands Commands
 	// Envoy is the path of the executable.
@@ -180,6 +183,9 @@ func (rt *Runtime) Run(ctx context.Context) error {
 	defer stopWatching()
 	context.AfterFunc(serving, stopWatching)
 	group.Go(func() error {
+		if rt.options.Follow != nil {
+			return rt.options.Follow(watching, rt.read)
+		}
 		return file.Watch(watching, rt.options.Paths, file.Options{}, rt.read)
 	})
 	group.Go(func() error {
@@ -227,6 +233,24 @@ func (rt *Runtime) loop(ctx, serving context.Context) {
 			rt.reconcile(ctx, serving, result)
 		case r := <-rt.stopped:
 			rt.podStopped(ctx, r)
+		}
+	}
+}
+
+// SettleOn waits until the runtime has taken over a result that Follow has told,
+// every pod is ready and every sidecar follows. The error names what does not.
+func (rt *Runtime) SettleOn(ctx context.Context, result *file.Result) error {
+	for {
+		rt.mu.Lock()
+		taken, changed := rt.result == result, rt.changed
+		rt.mu.Unlock()
+		if taken {
+			return rt.Settle(ctx)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

@@ -5,11 +5,11 @@ package live_test
 import (
 	"fmt"
 	"maps"
-	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
 
+	"github.com/smi-project/smi/conformance/share"
 	"github.com/smi-project/smi/internal/rig"
 	"github.com/smi-project/smi/internal/store"
 	"github.com/smi-project/smi/mesh"
@@ -38,9 +38,6 @@ const (
 	// had the time to reach every worker.
 	observed = 1800 * time.Millisecond
 	loadTime = 20 * time.Second
-	// falseAlarm bounds how probable it is that any comparison of shares fails
-	// though the mesh does what it should.
-	falseAlarm = 1e-6
 )
 
 // Kinds of operations.
@@ -182,16 +179,16 @@ func checkBackends(t *testing.T, l *load) {
 // number of its own, so of n operations the first backend gets a number X of
 // the binomial distribution B(n, p), p being its part of the weights. A
 // comparison fails where P(X <= observed) or P(X >= observed) is below
-// falseAlarm/(2k), k being the number of comparisons: each fails by chance with
-// probability falseAlarm/k at most, and all together (Boole's inequality) with
-// falseAlarm. What it sees, for n = 1350 and p = 1/2, is a deviation of about
+// share.FalseAlarm/(2k), k being the number of comparisons: each fails by chance with
+// probability share.FalseAlarm/k at most, and all together (Boole's inequality) with
+// share.FalseAlarm. What it sees, for n = 1350 and p = 1/2, is a deviation of about
 // 5.4 standard deviations, which are 7 points in a hundred. Operations count
 // that were sent and answered in the time; which backend they reach changes
 // nothing of that.
 func checkShares(t *testing.T, l *load, spans []span) {
 	t.Helper()
 	kinds := []string{httpByProxy, httpByAddress, tcpShort}
-	limit := falseAlarm / float64(2*len(kinds)*len(spans))
+	alarm := share.FalseAlarm / float64(len(kinds)*len(spans))
 	for _, s := range spans {
 		for _, kind := range kinds {
 			w := s.web
@@ -214,50 +211,9 @@ func checkShares(t *testing.T, l *load, spans []span) {
 			t.Log(figures)
 			if n < 100 {
 				t.Errorf("too few to tell: %s", figures)
-			} else if binomial(n, 0, first, p) < limit || binomial(n, first, n, p) < limit {
+			} else if !share.Fits(n, first, p, alarm) {
 				t.Errorf("these are other weights: %s", figures)
 			}
-		}
-	}
-}
-
-// binomial is the probability that a number of the distribution B(n, p) is at
-// least from and at most to.
-func binomial(n, from, to int, p float64) float64 {
-	if p == 0 || p == 1 {
-		certain := int(p) * n
-		if from <= certain && certain <= to {
-			return 1
-		}
-		return 0
-	}
-	factorial := func(k int) float64 {
-		v, _ := math.Lgamma(float64(k) + 1)
-		return v
-	}
-	sum := 0.0
-	for k := from; k <= to; k++ {
-		sum += math.Exp(factorial(n) - factorial(k) - factorial(n-k) + float64(k)*math.Log(p) + float64(n-k)*math.Log1p(-p))
-	}
-	return sum
-}
-
-func TestBinomial(t *testing.T) {
-	for _, tt := range []struct {
-		n, from, to int
-		p, want     float64
-	}{
-		{4, 2, 2, 0.5, 0.375},
-		{10, 0, 10, 0.3, 1},
-		{3, 2, 3, 1.0 / 3, 7.0 / 27},
-		{2700, 0, 2700, 0.01, 1},
-		{1350, 675 + 100, 1350, 0.5, 3.2e-8}, // the tail of about 5.4 standard deviations
-		{50, 0, 0, 0, 1},
-		{50, 1, 50, 0, 0},
-		{50, 50, 50, 1, 1},
-	} {
-		if got := binomial(tt.n, tt.from, tt.to, tt.p); math.Abs(got-tt.want) > tt.want/10 {
-			t.Errorf("P(%d <= X <= %d) of B(%d, %g) is %g, want %g", tt.from, tt.to, tt.n, tt.p, got, tt.want)
 		}
 	}
 }

@@ -1,0 +1,248 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smi-project/smi/conformance/driver"
+	"github.com/smi-project/smi/conformance/report"
+	"github.com/smi-project/smi/conformance/share"
+)
+
+// Allowed expects an application to answer: an HTTP request with 2xx, or 101 for
+// an upgrade, a gRPC call with OK, a connection with a line. It returns the
+// answer.
+func (t *T) Allowed(c Call) *driver.Answer {
+	return t.Answered(c, "an answer of the application", func(a *driver.Answer) string {
+		switch {
+		case a.Pod == "":
+			return "no application answered"
+		case a.Status >= 200 && a.Status < 300, a.Status == 101, a.Code == "OK", a.Status == 0 && a.Code == "":
+			return ""
+		}
+		return "the application did not succeed"
+	})
+}
+
+// AllowedAt expects the application of a workload, such as "smi-apps/v1", to
+// answer.
+func (t *T) AllowedAt(c Call, workload string) *driver.Answer {
+	return t.Answered(c, "an answer of "+workload, func(a *driver.Answer) string {
+		if a.Pod != workload {
+			return "somebody else answered, or nobody"
+		}
+		return ""
+	})
+}
+
+// Denied expects what AC-12 says of a denial: 403 for HTTP, PermissionDenied for
+// gRPC, a connection closed without a byte; and that a control request to the
+// same workload succeeds before and after it, so that it is a denial and no
+// outage.
+func (t *T) Denied(c Call) *driver.Answer {
+	t.control(c)
+	answer := t.Answered(c, "a denial", func(a *driver.Answer) string {
+		switch c.request.Protocol {
+		case driver.TCP:
+			if !a.Closed || a.Body != "" {
+				return "the connection was not closed without a byte"
+			}
+		case driver.UDP:
+			if a.Pod != "" {
+				return "the datagram reached the application"
+			}
+		case driver.GRPC:
+			if a.Code != "PermissionDenied" {
+				return "not PermissionDenied"
+			}
+		default:
+			if a.Status != 403 || a.Pod != "" {
+				return "not a 403 of the mesh"
+			}
+		}
+		return ""
+	})
+	t.control(c)
+	return answer
+}
+
+// Unreached expects that no application answers, in whatever form: what a client
+// outside the mesh is told is not SMI's.
+func (t *T) Unreached(c Call) *driver.Answer {
+	t.control(c)
+	return t.Answered(c, "no answer of an application", func(a *driver.Answer) string {
+		if a.Pod != "" {
+			return "it reached the application"
+		}
+		return ""
+	})
+}
+
+// Status expects an HTTP status that no application sent.
+func (t *T) Status(c Call, status int) *driver.Answer {
+	return t.Answered(c, fmt.Sprintf("%d of the mesh", status), func(a *driver.Answer) string {
+		if a.Status != status || a.Pod != "" {
+			return "another answer"
+		}
+		return ""
+	})
+}
+
+// Answered expects an answer in which complaint finds nothing to complain about.
+func (t *T) Answered(c Call, wanted string, complaint func(*driver.Answer) string) *driver.Answer {
+	got := t.Send(c, 1)
+	detail := complaint(&got.First)
+	if detail != "" {
+		detail += ": " + describe(&got.First)
+	}
+	t.record(c, wanted, got, detail)
+	return &got.First
+}
+
+// describe tells an answer in a line.
+func describe(a *driver.Answer) string {
+	text := a.Word()
+	if body := strings.TrimSpace(a.Body); body != "" {
+		text += fmt.Sprintf(" %.200q", body)
+	}
+	if a.Error != "" {
+		text += " (" + a.Error + ")"
+	}
+	return text
+}
+
+// control expects the control request to succeed at the workload behind the
+// call's Service.
+func (t *T) control(c Call) {
+	if t.uncontrolled {
+		return
+	}
+	request := control.Get(c.request.Host, 80, "/control")
+	got := t.Send(request, 1)
+	if got.First.Status != 200 || got.First.Pod == "" {
+		t.record(request, "an answer to the control request", got, "there is an outage: "+describe(&got.First))
+	}
+}
+
+// maxComparisons bounds how many shares one run compares. Each comparison may
+// raise its part of share.FalseAlarm.
+const maxComparisons = 100
+
+// delta is how far a share may not be off.
+const delta = 0.05
+
+// Shares expects calls to be answered by workloads in the shares given, which add
+// up to 1; nobody else may answer. So many are sent that a share which is five
+// points off is seen with a probability of 0.99, while right ones raise an alarm
+// once in 10^8 comparisons, and once in 10^6 runs.
+func (t *T) Shares(c Call, shares map[string]float64) {
+	alarm := share.FalseAlarm / maxComparisons
+	n := 0
+	for _, p := range shares {
+		n = max(n, share.Enough(p, delta, alarm))
+	}
+	got := t.Send(c, n)
+	var wrong []string
+	for _, workload := range slices.Sorted(maps.Keys(shares)) {
+		t.run.compared(1)
+		k, p := got.Pods[workload], shares[workload]
+		if !share.Fits(got.Sent, k, p, alarm) {
+			wrong = append(wrong, fmt.Sprintf("%s got %.1f %%", workload, 100*float64(k)/float64(got.Sent)))
+		}
+	}
+	for pod, k := range got.Pods {
+		if _, ok := shares[pod]; !ok {
+			wrong = append(wrong, fmt.Sprintf("%s got %d", pod, k))
+		}
+	}
+	answered := 0
+	for _, k := range got.Pods {
+		answered += k
+	}
+	sum := 0.0
+	for _, p := range shares {
+		sum += p
+	}
+	// Where shares do not add up to 1, the rest is to fail.
+	if math.Abs(sum-1) < 1e-9 && answered != got.Sent {
+		wrong = append(wrong, fmt.Sprintf("%d got no answer of an application", got.Sent-answered))
+	}
+	t.record(c, describeShares(shares), got, strings.Join(wrong, ", "))
+}
+
+func describeShares(shares map[string]float64) string {
+	var parts []string
+	for _, workload := range slices.Sorted(maps.Keys(shares)) {
+		parts = append(parts, fmt.Sprintf("%.1f %% by %s", 100*shares[workload], workload))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Always expects each of count calls to be answered by the workload.
+func (t *T) Always(c Call, count int, workload string) {
+	got := t.Send(c, count)
+	detail := ""
+	if got.Pods[workload] != got.Sent {
+		detail = fmt.Sprintf("%d were not", got.Sent-got.Pods[workload])
+	}
+	t.record(c, fmt.Sprintf("all of %d by %s", count, workload), got, detail)
+}
+
+// Connection tells how the connection of a session is.
+func (t *T) Connection(w Workload, name string) driver.Connection {
+	state, err := t.run.driver(w).Session(t.ctx, name)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return state
+}
+
+// Open expects the connection of a session to be open.
+func (t *T) Open(w Workload, name string) {
+	t.observe(w, name, "open", t.Connection(w, name).Open)
+}
+
+// ClosedWithin expects the connection of a session to be closed within a bound.
+func (t *T) ClosedWithin(bound time.Duration, w Workload, name string) {
+	ctx, cancel := context.WithTimeout(t.ctx, bound)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for t.Connection(w, name).Open {
+		select {
+		case <-ctx.Done():
+			t.observe(w, name, fmt.Sprintf("closed within %s", bound), false)
+			return
+		case <-tick.C:
+		}
+	}
+	t.observe(w, name, fmt.Sprintf("closed within %s", bound), true)
+}
+
+func (t *T) observe(w Workload, name, wanted string, held bool) {
+	e := report.Evidence{From: string(w), What: "connection " + name, Wanted: wanted, Held: held}
+	if !held {
+		e.Detail = "it is not"
+		t.Errorf("connection %s of %s is not %s", name, w, wanted)
+	}
+	t.evidence = append(t.evidence, e)
+}
+
+// Denials is how many calls of source's account were denied by destination's so
+// far, as the mesh counts them.
+func (t *T) Denials(source, destination string) int {
+	counter, ok := t.run.target.(DenialCounter)
+	if !ok {
+		t.Fatalf("the mesh claims %s, and its target cannot read them", DenialMetrics.Name)
+	}
+	n, err := counter.Denials(t.ctx, source, destination)
+	if err != nil {
+		t.Fatalf("the counts of denials: %v", err)
+	}
+	return n
+}

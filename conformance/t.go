@@ -1,0 +1,147 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/smi-project/smi/conformance/driver"
+	"github.com/smi-project/smi/conformance/report"
+)
+
+// T is a case under way: it applies policy, sends calls, and keeps what it saw.
+// Expectations that do not hold are kept too, and the case goes on; what keeps
+// it from going on ends it.
+type T struct {
+	ctx      context.Context
+	run      *run
+	objects  map[key]*unstructured.Unstructured
+	evidence []report.Evidence
+	// uncontrolled tells that no control request can succeed at the moment.
+	uncontrolled bool
+	failures     []string
+	sessions     map[session]bool
+}
+
+// session is a connection that a workload's driver keeps.
+type session struct {
+	workload Workload
+	name     string
+}
+
+// Apply applies the objects of manifests of the suite, in place of those of the
+// same kind and name, and returns when every proxy follows. An object of the
+// fixture may be replaced, for the duration of the case.
+func (t *T) Apply(manifests ...string) {
+	changed := maps.Clone(t.objects)
+	for _, name := range manifests {
+		objects, err := load(t.run.suite.Manifests, name)
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		for _, o := range objects {
+			changed[keyOf(o)] = o
+		}
+	}
+	t.become(changed)
+}
+
+// Remove removes an object that the case has applied, and returns when every proxy
+// follows.
+func (t *T) Remove(kind, name string) {
+	namespace := Apps
+	if before, after, ok := strings.Cut(name, "/"); ok {
+		namespace, name = before, after
+	}
+	changed := maps.Clone(t.objects)
+	delete(changed, key{kind, namespace, name})
+	if len(changed) == len(t.objects) {
+		t.Fatalf("this case has no %s %s", kind, name)
+	}
+	t.become(changed)
+}
+
+// WithoutControl takes away what allows control requests, for a mesh in which
+// nobody has granted anything. Denials are not told from outages until the case
+// ends, so it has to show otherwise that the mesh is well.
+func (t *T) WithoutControl() {
+	t.uncontrolled = true
+	t.become(t.objects)
+}
+
+func (t *T) become(objects map[key]*unstructured.Unstructured) {
+	err := t.run.apply(t.ctx, t, objects)
+	var refused *Refused
+	switch {
+	case errors.As(err, &refused):
+		t.Fatalf("%v", refused)
+	case err != nil:
+		t.Fatalf("the mesh does not follow: %v", err)
+	}
+}
+
+// Send sends the call once, or as often as count says, and returns what came. It
+// expects nothing.
+func (t *T) Send(c Call, count int) *driver.Report {
+	r := c.request
+	r.Count = count
+	if count > 1 {
+		r.Concurrency = concurrency
+	}
+	if c.from == Stranger {
+		host, port, err := t.run.target.Reach(t.ctx, r.Host, r.Port)
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		if r.Authority == "" {
+			r.Authority = r.Host
+		}
+		r.Host, r.Port, r.Direct = host, port, true
+	}
+	if r.Session != "" {
+		t.sessions[session{c.from, r.Session}] = true
+	}
+	got, err := t.run.driver(c.from).Send(t.ctx, &r)
+	if err != nil {
+		t.Fatalf("%s: %v", c, err)
+	}
+	return got
+}
+
+// concurrency is how many requests of a sample are under way at a time.
+const concurrency = 8
+
+// Errorf marks the case as failed, and goes on.
+func (t *T) Errorf(format string, args ...any) {
+	t.failures = append(t.failures, fmt.Sprintf(format, args...))
+}
+
+// Fatalf marks the case as failed and ends it.
+func (t *T) Fatalf(format string, args ...any) {
+	t.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+// record keeps an observation.
+func (t *T) record(c Call, wanted string, got *driver.Report, detail string) {
+	e := report.Evidence{From: string(c.from), What: c.String(), Wanted: wanted, Held: detail == "", Detail: detail}
+	if got != nil {
+		e.Sent, e.Answers = got.Sent, got.Words
+	}
+	t.evidence = append(t.evidence, e)
+	if detail != "" {
+		t.Errorf("%s from %s: wanted %s; %s", c, c.from, wanted, detail)
+	}
+}
+
+// endSessions closes what the case left open.
+func (t *T) endSessions() {
+	for s := range t.sessions {
+		_ = t.run.driver(s.workload).End(context.WithoutCancel(t.ctx), s.name)
+	}
+}
