@@ -1,0 +1,6 @@
+package cases
+
+import "github.com/smi-project/smi/conformance"
+
+// split are the cases of the TS rules.
+var split []*conformance.Case

@@ -1,0 +1,6 @@
+package cases
+
+import "github.com/smi-project/smi/conformance"
+
+// versions are the cases of the VE rules.
+var versions []*conformance.Case
