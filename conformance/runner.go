@@ -130,6 +130,9 @@ func (r *run) all(ctx context.Context, options Options) []report.Result {
 	return slices.DeleteFunc(results, func(r report.Result) bool { return r.ID == "" })
 }
 
+// caseTime bounds one case.
+const caseTime = 3 * time.Minute
+
 // one runs a case.
 func (r *run) one(ctx context.Context, c *Case) report.Result {
 	result := report.Result{ID: c.ID, Title: c.Title, Original: c.Original, Rules: c.Rules}
@@ -141,6 +144,8 @@ func (r *run) one(ctx context.Context, c *Case) report.Result {
 		return result
 	}
 	started := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, caseTime)
+	defer cancel()
 	t := &T{ctx: ctx, run: r, objects: map[key]*unstructured.Unstructured{}, sessions: map[session]bool{}}
 	ended := make(chan struct{})
 	go func() {
@@ -149,7 +154,7 @@ func (r *run) one(ctx context.Context, c *Case) report.Result {
 	}()
 	<-ended
 	t.endSessions()
-	if err := r.apply(ctx, t, nil); err != nil {
+	if err := r.apply(context.WithoutCancel(ctx), t, nil); err != nil {
 		t.failures = append(t.failures, fmt.Sprintf("the mesh does not follow the end of the case: %v", err))
 	}
 	result.Duration, result.Evidence, result.Outcome = time.Since(started).Seconds(), t.evidence, report.Passed
@@ -176,7 +181,7 @@ func (r *run) apply(ctx context.Context, t *T, objects map[key]*unstructured.Uns
 	all := maps.Clone(r.base)
 	for other, theirs := range r.active {
 		if other.uncontrolled {
-			maps.DeleteFunc(all, func(k key, _ *unstructured.Unstructured) bool { return strings.HasPrefix(k.name, "control-") })
+			maps.DeleteFunc(all, isControl)
 		}
 		maps.Copy(all, theirs)
 	}
@@ -193,6 +198,21 @@ func (r *run) apply(ctx context.Context, t *T, objects map[key]*unstructured.Uns
 		r.active[t] = before
 	}
 	return err
+}
+
+// withoutControl makes what is applied next lack what allows control requests, but
+// for those of slow cases, which run beside this one.
+func (r *run) withoutControl(t *T) {
+	r.applying.Lock()
+	defer r.applying.Unlock()
+	t.uncontrolled = true
+}
+
+// slowServer is the workload that slow cases have to themselves.
+const slowServer = "vault"
+
+func isControl(k key, _ *unstructured.Unstructured) bool {
+	return strings.HasPrefix(k.name, "control-") && k.name != "control-"+slowServer
 }
 
 // driver returns the driver of a workload.

@@ -70,7 +70,7 @@ func (t *T) Remove(kind, name string) {
 // nobody has granted anything. Denials are not told from outages until the case
 // ends, so it has to show otherwise that the mesh is well.
 func (t *T) WithoutControl() {
-	t.uncontrolled = true
+	t.run.withoutControl(t)
 	t.become(t.objects)
 }
 
