@@ -157,7 +157,7 @@ func (c *ControlPlane) Push() *mesh.Mesh {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	m := c.compiler.Compile(c.config.Store.Snapshot())
-	c.epochs = withdraw(c.epochs, c.mesh, m)
+	c.epochs = withdraw(c.epochs, c.mesh, m).Seat(c.mesh, m)
 	c.mesh = m
 	rendered := c.renderer.Render(m, c.proxies(m), c.epochs)
 	for node, resources := range rendered {

@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/smi-project/smi/internal/render/envoy"
@@ -19,7 +20,7 @@ func withdraw(epochs envoy.Epochs, from, to *mesh.Mesh) envoy.Epochs {
 	ports := servedPorts(to, changed)
 	for _, before := range changed {
 		after := to.Policy(before.Account)
-		lost := map[loss]bool{}
+		lost := map[uint16]map[mesh.Principal]bool{}
 		for _, g := range before.Grants {
 			if after != nil && slices.Contains(after.Grants, g) {
 				continue
@@ -30,26 +31,24 @@ func withdraw(epochs envoy.Epochs, from, to *mesh.Mesh) envoy.Epochs {
 				}
 			}
 		}
-		for l := range lost {
-			epochs = epochs.Bump(before.Account, l.port, l.source)
+		for port, sources := range lost {
+			epochs = epochs.Bump(before.Account, port, slices.Collect(maps.Keys(sources))...)
 		}
 	}
 	return epochs
 }
 
-// loss is a source that lost something at a port.
-type loss struct {
-	port   uint16
-	source mesh.Principal
-}
-
-// collectLosses adds the sources that had something at the port by a grant
+// collectLosses adds, per port, the sources that had something there by a grant
 // that is gone and have it no more.
-func collectLosses(lost map[loss]bool, gone *mesh.Grant, after *mesh.Policy, port uint16) {
+func collectLosses(lost map[uint16]map[mesh.Principal]bool, gone *mesh.Grant, after *mesh.Policy, port uint16) {
 	for _, source := range gone.Sources {
-		if !stillAllowed(gone, after, port, source) {
-			lost[loss{port, source}] = true
+		if stillAllowed(gone, after, port, source) {
+			continue
 		}
+		if lost[port] == nil {
+			lost[port] = map[mesh.Principal]bool{}
+		}
+		lost[port][source] = true
 	}
 }
 

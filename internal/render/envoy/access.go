@@ -6,114 +6,109 @@ import (
 
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
-	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	networkinputv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/smi-project/smi/mesh"
 )
 
-// accessInputs are what the rules of an HTTP port depend on.
+// accessInputs are what the rules of a port that speaks HTTP depend on.
 type accessInputs struct {
-	policy *mesh.Policy
-	port   mesh.InboundPort
-	mode   mesh.Mode
+	granted *portGrants
+	port    mesh.InboundPort
+	mode    mesh.Mode
 }
 
+// accessName is the name of the rules of all sources of a port.
 func accessName(port uint16) string { return name("access", port) }
 
-// Fields of the messages that rules are assembled from.
-const (
-	fieldTypedConfig   = 2 // of a TypedExtensionConfig
-	fieldAnyValue      = 2 // of an Any
-	fieldMatcher       = 4 // of RBAC
-	fieldShadowMatcher = 5 // of RBAC
-	fieldMatcherTree   = 2 // of a Matcher
-	fieldExactMatchMap = 2 // of a MatcherTree
-	fieldMap           = 1 // of a MatchMap
-	fieldMapKey        = 1 // of an entry of a map
-	fieldMapValue      = 2 // of an entry of a map
-)
+// chainAccessName is the name of the rules of the sources of one filter chain.
+func chainAccessName(port uint16, label string) string { return accessName(port) + "|" + label }
 
-// buildAccess renders who may send what to a port, as the configuration of the
-// RBAC filter. Its matcher form finds a source's grants in one look-up; what
-// nothing allows is denied (AC-1), unless the mode enforces nothing (AC-16).
+// buildAccess renders what everybody may send to a port: for the filter chains
+// that are no source's own. A connection that is older than its source's first
+// grant stays in one of those.
 func buildAccess(_ *parts, in accessInputs) *Resource {
-	var rbac piece
-	switch in.mode {
-	case mesh.Permissive:
-		rbac = newPiece(&rbacv3.RBAC{})
-	case mesh.Audit:
-		rbac = wrap(fieldShadowMatcher, accessMatcher(in.policy, in.port))
-	default:
-		rbac = wrap(fieldMatcher, accessMatcher(in.policy, in.port))
+	w := newRulesWriter(in.mode, 1)
+	var plaintext *rule
+	if in.port.Plaintext {
+		plaintext = newRule(allowPlaintext)
 	}
-	name := accessName(in.port.Number)
-	head := newPiece(&corev3.TypedExtensionConfig{Name: name, TypedConfig: &anypb.Any{TypeUrl: typeURL(&rbacv3.RBAC{})}})
-	// Fields of the Any come in two parts, which Envoy joins.
-	return join(head, wrap(fieldTypedConfig, wrap(fieldAnyValue, rbac))).resource(name, typeURL(&corev3.TypedExtensionConfig{}))
+	w.add(accessName(in.port.Number), plaintext, in.granted.rules, in.granted.sources)
+	return w.resources()[0]
 }
 
-func accessMatcher(policy *mesh.Policy, port mesh.InboundPort) piece {
-	entries := accessEntries(policy, port)
-	if len(entries) == 0 {
-		return denyAll
-	}
-	slices.SortFunc(entries, func(a, b accessEntry) int { return cmp.Compare(a.key, b.key) })
-	size := 0
-	for _, e := range entries {
-		size += protowire.SizeTag(fieldMap) + protowire.SizeBytes(e.size())
-	}
-	// Rules are most of what is rendered, so they are put down in one go.
-	list := make([]byte, 0, size)
-	for _, e := range entries {
-		list = protowire.AppendTag(list, fieldMap, protowire.BytesType)
-		list = protowire.AppendVarint(list, uint64(e.size()))
-		list = protowire.AppendString(protowire.AppendTag(list, fieldMapKey, protowire.BytesType), e.key)
-		list = protowire.AppendBytes(protowire.AppendTag(list, fieldMapValue, protowire.BytesType), e.rule)
-	}
-	return join(denyAll, wrap(fieldMatcherTree, join(byKey, wrap(fieldExactMatchMap, newRaw(list)))))
+// chainAccessInputs are what the rules of a port's chains depend on.
+type chainAccessInputs struct {
+	accessInputs
+	// spread tells who is in which chain.
+	spread *spread
 }
 
-// accessEntry is what a port's rules say of one key: an encoded OnMatch.
-type accessEntry struct {
-	key  string
-	rule []byte
+// buildChainAccess renders, for each filter chain of the port that sources
+// have, what these may send. Envoy keeps a copy of the rules in each chain that
+// names them, so that rules of all sources in all chains would grow with the
+// square of the sources.
+func buildChainAccess(_ *parts, in chainAccessInputs) []*Resource {
+	w := newRulesWriter(in.mode, len(in.spread.chains))
+	for _, c := range in.spread.chains {
+		w.add(chainAccessName(in.port.Number, c.label), nil, in.granted.rules, c.sources)
+	}
+	return w.resources()
 }
 
-// size is that of the entry in the map of an ExactMatchMap, without its head.
-func (e accessEntry) size() int {
-	return protowire.SizeTag(fieldMapKey) + protowire.SizeBytes(len(e.key)) + protowire.SizeTag(fieldMapValue) + protowire.SizeBytes(len(e.rule))
+// portGrants are the sources that are granted anything at a port.
+type portGrants struct {
+	// sources are sorted by principal.
+	sources []grantedSource
+	// rules are what sets of grants allow, nil for a port that speaks TCP.
+	rules []*rule
 }
 
-func accessEntries(policy *mesh.Policy, port mesh.InboundPort) []accessEntry {
-	var entries []accessEntry
-	if port.Plaintext {
-		entries = append(entries, accessEntry{keyPlaintext, encode(allowPlaintext)})
+type grantedSource struct {
+	principal mesh.Principal
+	// serverName is what the source sends.
+	serverName string
+	// set is the place of what it may do among the rules.
+	set int
+}
+
+type portGrantsInputs struct {
+	policy *mesh.Policy
+	port   uint16
+	tcp    bool
+}
+
+func buildPortGrants(_ *parts, in portGrantsInputs) *portGrants {
+	out := &portGrants{}
+	if in.policy == nil {
+		return out
 	}
-	if policy == nil {
-		return entries
-	}
-	sets, setOf := grantSets(policy, port.Number)
-	// Most sources of a port have the same grants as some other.
-	rules := make([][]byte, len(sets))
-	known := map[*mesh.Grant]*grantRules{}
+	sets, setOf := grantSets(in)
+	out.sources = make([]grantedSource, 0, len(setOf))
 	for source, set := range setOf {
-		if rules[set] == nil {
-			var grants []*mesh.Grant
-			for i := set; i != 0; i = sets[i].rest {
-				grants = append(grants, sets[i].last)
-			}
-			rules[set] = encode(sourceRules(grants, known))
-		}
-		entries = append(entries, accessEntry{sourceKey(source), rules[set]})
+		out.sources = append(out.sources, grantedSource{source, SourceName(source), set})
 	}
-	return entries
+	slices.SortFunc(out.sources, func(a, b grantedSource) int { return cmp.Compare(a.principal, b.principal) })
+	if in.tcp {
+		return out
+	}
+	// Most sources of a port have the same grants as some other.
+	out.rules = make([]*rule, len(sets))
+	known := map[*mesh.Grant]*grantRules{}
+	for _, source := range out.sources {
+		if out.rules[source.set] != nil {
+			continue
+		}
+		var grants []*mesh.Grant
+		for i := source.set; i != 0; i = sets[i].rest {
+			grants = append(grants, sets[i].last)
+		}
+		out.rules[source.set] = newRule(sourceRules(grants, known))
+	}
+	return out
 }
 
 // grantSet is a set of grants: one, and those of the set at another place.
@@ -124,10 +119,10 @@ type grantSet struct {
 
 // grantSets tells which grants each source has at a port, as a place in a list
 // of sets. The first set is the empty one.
-func grantSets(policy *mesh.Policy, port uint16) ([]grantSet, map[mesh.Principal]int) {
+func grantSets(in portGrantsInputs) ([]grantSet, map[mesh.Principal]int) {
 	sets, places, setOf := []grantSet{{}}, map[grantSet]int{}, map[mesh.Principal]int{}
-	for _, g := range policy.Grants {
-		if !g.Covers(port) {
+	for _, g := range in.policy.Grants {
+		if !g.Covers(in.port) || in.tcp && !g.Connections {
 			continue
 		}
 		for _, s := range g.Sources {
@@ -274,9 +269,10 @@ var (
 	methodInput    = xdsTyped("method", &matcherv3.HttpRequestHeaderMatchInput{HeaderName: ":method"})
 	deny           = accessAction(Denied, rbacconfigv3.RBAC_DENY)
 	allowPlaintext = accessAction(Plaintext, rbacconfigv3.RBAC_ALLOW)
-	// denyAll is a Matcher that matches nothing, byKey a MatcherTree without rules.
-	denyAll = newPiece(&xdsmatcherv3.Matcher{OnNoMatch: deny})
-	byKey   = newPiece(&xdsmatcherv3.Matcher_MatcherTree{Input: keyInput})
+	// denyAll is a Matcher that matches nothing, byKey a MatcherTree without rules,
+	// both encoded.
+	denyAll = encode(&xdsmatcherv3.Matcher{OnNoMatch: deny})
+	byKey   = encode(&xdsmatcherv3.Matcher_MatcherTree{Input: keyInput})
 )
 
 func stateInput(key string) *xdscorev3.TypedExtensionConfig {

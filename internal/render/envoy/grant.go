@@ -17,10 +17,16 @@ const formatConnectionGrant = "%DYNAMIC_METADATA(envoy.filters.network.rbac:shad
 
 func grantName(port uint16) string { return name("grant", port) }
 
+// grantInputs are what the names of a port's grants depend on.
+type grantInputs struct {
+	policy *mesh.Policy
+	port   mesh.InboundPort
+}
+
 // buildGrants names, for the access log, the TrafficTarget that allows a source
 // its connections to a port. It decides nothing: the filter chain was chosen
 // before, and the rules are shadow rules.
-func buildGrants(_ *parts, in accessInputs) *Resource {
+func buildGrants(_ *parts, in grantInputs) *Resource {
 	rbac := &networkrbacv3.RBAC{StatPrefix: "grant"}
 	if entries := connectionGrants(in.policy, in.port); len(entries) > 0 {
 		rbac.ShadowMatcher = &xdsmatcherv3.Matcher{MatcherType: exactMap(keyInput, entries)}

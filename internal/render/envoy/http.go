@@ -119,14 +119,14 @@ func upgrade(value *matcherv3.StringMatcher) *accesslogv3.AccessLogFilter {
 	}}}
 }
 
-// inboundHTTP is the connection manager of a port, the same for every
-// class of pods: what differs between them are the rules that it asks for. It
+// inboundHTTP is the connection manager of a port that asks the rules of that
+// name, the same for every class of pods: what differs are the rules. It
 // stands in every chain of the port, since a connection manager that travels by
 // ECDS itself must not refer to rules that do: Envoy 1.40 crashes when such a
 // one is updated (tried).
-func inboundHTTP(p *parts, port uint16) *listenerv3.Filter {
+func inboundHTTP(p *parts, port uint16, rules string) *listenerv3.Filter {
 	access := &hcmv3.HttpFilter{
-		Name:       accessName(port),
+		Name:       rules,
 		ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: discovered(&rbacv3.RBAC{})},
 	}
 	return httpManagerFilter(p.httpManager(httpConfig{

@@ -1,8 +1,10 @@
 package envoy
 
 import (
-	"slices"
+	"bytes"
+	"crypto/sha256"
 	"strconv"
+	"strings"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -18,8 +20,7 @@ type inboundInputs struct {
 	account mesh.Account
 	port    mesh.InboundPort
 	mode    mesh.Mode
-	policy  *mesh.Policy
-	epochs  *accountEpochs
+	spread  *spread
 	shared  *portChains
 }
 
@@ -60,79 +61,58 @@ func withChains(l *listenerv3.Listener, chains []chain) piece {
 }
 
 // inboundChains are the filter chains of a pod's port, whatever listener they
-// stand in. Ports that are judged have one per source, so that Envoy can drain
-// one source's connections alone: it keeps every chain that did not change.
+// stand in. There is one per source, so that Envoy can drain one source's
+// connections alone: it keeps every chain that did not change. Their names do
+// not count epochs where nothing is enforced, since nothing is to be closed
+// there (AC-16).
 func inboundChains(in inboundInputs) []chain {
 	number := strconv.Itoa(int(in.port.Number))
-	secured := func(suffix string, serverNames ...string) chain {
-		return chain{chainHead(number+"|"+suffix, serverNames), in.shared.secured}
+	name := func(label string, epoch uint64) string {
+		if !in.mode.Enforced() {
+			return number + "|" + label + "|open"
+		}
+		return number + "|" + label + "|" + strconv.FormatUint(epoch, 10)
 	}
-	var chains []chain
-	if in.mode.Enforced() {
-		sources := sourceChains(in)
-		chains = make([]chain, 0, len(sources)+2)
-		for _, s := range sources {
-			chains = append(chains, secured(s.name+"|"+strconv.FormatUint(s.epoch, 10), s.serverNames...))
-		}
-		if !in.port.Plaintext {
-			return append(chains, secured("others"))
-		}
+	chains := make([]chain, 0, len(in.spread.chains)+2)
+	for _, s := range in.spread.chains {
+		chains = append(chains, chain{chainHead(name(s.label, s.epoch), s.serverName), in.shared.ofChain(s.label)})
+	}
+	others := name("others", in.spread.others)
+	if in.mode.Enforced() && !in.port.Plaintext {
+		return append(chains, chain{chainHead(others, ""), in.shared.secured})
 	}
 	// Only meshed clients use server names of our domain; the TLS of others is
 	// the application's.
-	return append(chains, secured("others", "*."+sourceDomain), chain{newPiece(&listenerv3.FilterChain{Name: number + "|plaintext"}), in.shared.plain})
+	return append(chains,
+		chain{chainHead(others, "*."+sourceDomain), in.shared.secured},
+		chain{newPiece(&listenerv3.FilterChain{Name: number + "|plaintext"}), in.shared.plain})
 }
 
-// chainHead is a FilterChain's name and its match of TLS by server names. There
-// is one for each source of each port, so it is put down by hand.
-func chainHead(name string, serverNames []string) piece {
+// chainHead is a FilterChain's name and its match of TLS, by a server name
+// unless that is "". There is one for each source of each port, so it is put
+// down by hand.
+func chainHead(name, serverName string) piece {
 	const fieldMatch, fieldName, fieldTransport, fieldServerNames = 1, 7, 9, 11
 	var match []byte
 	match = protowire.AppendString(protowire.AppendTag(match, fieldTransport, protowire.BytesType), "tls")
-	for _, n := range serverNames {
-		match = protowire.AppendString(protowire.AppendTag(match, fieldServerNames, protowire.BytesType), n)
+	if serverName != "" {
+		match = protowire.AppendString(protowire.AppendTag(match, fieldServerNames, protowire.BytesType), serverName)
 	}
 	var head []byte
 	head = protowire.AppendBytes(protowire.AppendTag(head, fieldMatch, protowire.BytesType), match)
 	return newRaw(protowire.AppendString(protowire.AppendTag(head, fieldName, protowire.BytesType), name))
 }
 
-// sourceChain is a part of a port's sources that is drained on its own.
-type sourceChain struct {
-	name        string
-	serverNames []string
-	epoch       uint64
-}
-
-func sourceChains(in inboundInputs) []sourceChain {
-	sources := grantedSources(in.policy, in.port)
-	if len(sources) <= maxSourceChains {
-		chains := make([]sourceChain, len(sources))
-		for i, s := range sources {
-			name := SourceName(s)
-			chains[i] = sourceChain{name, []string{name}, in.epochs.of(in.port.Number, s)}
-		}
-		return chains
-	}
-	buckets := make([]string, len(sources))
-	for i, s := range sources {
-		buckets[i] = sourceBucket(s)
-	}
-	slices.Sort(buckets)
-	buckets = slices.Compact(buckets)
-	chains := make([]sourceChain, len(buckets))
-	for i, b := range buckets {
-		chains[i] = sourceChain{b, bucketNames(b), in.epochs.ofBucket(in.port.Number, b)}
-	}
-	return chains
-}
-
 // portChains are what all chains of a port share, whatever class it is of.
 type portChains struct {
-	// http is the port's connection manager; nil for a port that speaks TCP.
+	// http is the port's connection manager with the rules of all sources; nil
+	// for a port that speaks TCP.
 	http *listenerv3.Filter
 	// secured ends mutual TLS, plain serves peers without identity.
 	secured, plain piece
+	// own and bucket end mutual TLS for the chains of sources. Nil where these ask
+	// no rules of their own.
+	own, bucket *chainTemplate
 }
 
 type portChainsInputs struct {
@@ -143,16 +123,57 @@ type portChainsInputs struct {
 func buildPortChains(p *parts, in portChainsInputs) *portChains {
 	c := &portChains{}
 	if in.protocol != mesh.TCP {
-		c.http = inboundHTTP(p, in.port)
+		c.http = inboundHTTP(p, in.port, accessName(in.port))
 	}
 	secured := &listenerv3.FilterChain{TransportSocket: p.serverTCP, Filters: []*listenerv3.Filter{p.sharedPeer, handOver(in.port)}}
 	plain := &listenerv3.FilterChain{Filters: []*listenerv3.Filter{p.noPeer, handOverPlain(in.port)}}
 	if in.protocol.SpeaksHTTP() {
-		secured.TransportSocket, secured.Filters = p.serverHTTP, []*listenerv3.Filter{p.peer, c.http}
+		secured = securedHTTP(p, c.http)
 		plain.Filters = []*listenerv3.Filter{p.noPeer, c.http}
+		c.own, c.bucket = newChainTemplate(p, in.port, sourceLabel), newChainTemplate(p, in.port, bucketLabel)
 	}
 	c.secured, c.plain = newPiece(secured), newPiece(plain)
 	return c
+}
+
+func securedHTTP(p *parts, http *listenerv3.Filter) *listenerv3.FilterChain {
+	return &listenerv3.FilterChain{TransportSocket: p.serverHTTP, Filters: []*listenerv3.Filter{p.peer, http}}
+}
+
+// ofChain is what the chain of that label has beside its head.
+func (c *portChains) ofChain(label string) piece {
+	switch {
+	case c.own == nil:
+		return c.secured
+	case len(label) == bucketLabel:
+		return c.bucket.with(label)
+	default:
+		return c.own.with(label)
+	}
+}
+
+// chainTemplate is an encoded FilterChain whose rules are named by a label of a
+// certain length. What is before and behind the label lies in memory once.
+type chainTemplate struct {
+	before, behind []byte
+	size           int
+	sum            [sha256.Size]byte
+}
+
+func newChainTemplate(p *parts, port uint16, length int) *chainTemplate {
+	label := strings.Repeat("?", length)
+	whole := newPiece(securedHTTP(p, inboundHTTP(p, port, chainAccessName(port, label))))
+	before, behind, ok := bytes.Cut(whole.bytes(), []byte(label))
+	if !ok || bytes.Contains(behind, []byte(label)) {
+		panic("render/envoy: a filter chain does not name its rules once")
+	}
+	return &chainTemplate{before, behind, whole.size, whole.sum}
+}
+
+// with is the chain of that label. Its digest leaves the label out, which the
+// chain's name contains as well.
+func (t *chainTemplate) with(label string) piece {
+	return piece{segments: [][]byte{t.before, []byte(label), t.behind}, size: t.size, sum: t.sum}
 }
 
 // onlyRefused selects connections that no filter chain took.

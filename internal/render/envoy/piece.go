@@ -90,18 +90,3 @@ func (a *assembly) add(field protowire.Number, p piece) {
 }
 
 func (a *assembly) piece() piece { return piece{a.segments, a.size, sha256.Sum256(a.digest)} }
-
-// wrap is a message whose only field is the piece.
-func wrap(field protowire.Number, p piece) piece {
-	a := newAssembly(1 + len(p.segments)/2)
-	a.message(field, p)
-	return a.piece()
-}
-
-// join is a message with the fields of both pieces.
-func join(p, q piece) piece {
-	a := newAssembly(1 + (len(p.segments)+len(q.segments))/2)
-	a.fields(p)
-	a.fields(q)
-	return a.piece()
-}

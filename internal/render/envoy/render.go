@@ -9,8 +9,11 @@ import (
 type Renderer struct {
 	parts *parts
 
+	portGrants   *memo[portGrantsInputs, *portGrants]
+	spreads      *memo[spreadInputs, *spread]
 	access       *memo[accessInputs, *Resource]
-	grants       *memo[accessInputs, *Resource]
+	chainAccess  *memo[chainAccessInputs, []*Resource]
+	grants       *memo[grantInputs, *Resource]
 	portChains   *memo[portChainsInputs, *portChains]
 	inbound      *memo[inboundInputs, *Resource]
 	inner        *memo[innerInputs, *Resource]
@@ -74,7 +77,10 @@ type upstreamResources struct{ routes, tcp *Resource }
 func New(o Options) *Renderer {
 	return &Renderer{
 		parts:           newParts(o.withDefaults()),
+		portGrants:      newMemo(buildPortGrants),
+		spreads:         newMemo(buildSpread),
 		access:          newMemo(buildAccess),
+		chainAccess:     newMemo(buildChainAccess),
 		grants:          newMemo(buildGrants),
 		portChains:      newMemo(buildPortChains),
 		inbound:         newMemo(buildInbound),
@@ -209,16 +215,26 @@ func (r *Renderer) render(m *mesh.Mesh, p *Proxy, n *node) []*Resource {
 func (r *Renderer) appendInbound(out []*Resource, p *Proxy, port mesh.InboundPort, epochs *accountEpochs) []*Resource {
 	w := p.Workload
 	chains := r.portChains.get(r, portChainsInputs{port.Number, port.Protocol})
+	granted := r.portGrants.get(r, portGrantsInputs{w.Policy, port.Number, port.Protocol == mesh.TCP})
+	spread := r.spreads.get(r, spreadInputs{granted, epochs.port(port.Number)})
 	if port.Protocol != mesh.TCP {
-		out = append(out, r.access.get(r, accessInputs{w.Policy, port, w.Mode}))
+		out = append(out, r.access.get(r, accessInputs{granted, port, w.Mode}))
+	}
+	if port.Protocol.SpeaksHTTP() {
+		rules := spread
+		if !spread.past {
+			// A new epoch alone leaves rules as they are.
+			rules = r.spreads.get(r, spreadInputs{granted, nil})
+		}
+		out = append(out, r.chainAccess.get(r, chainAccessInputs{accessInputs{granted, port, w.Mode}, rules})...)
 	}
 	out = append(out,
 		r.applications.get(r, applicationInputs{p.Placement.AppAddress, port.Number, port.Protocol}),
-		r.inbound.get(r, inboundInputs{p.Placement.SidecarAddress, w.Account, port, w.Mode, w.Policy, epochs, chains}),
+		r.inbound.get(r, inboundInputs{p.Placement.SidecarAddress, w.Account, port, w.Mode, spread, chains}),
 	)
 	if port.Protocol == mesh.TCP || port.Protocol == mesh.Undeclared {
 		out = append(out, r.internal.get(r, innerName(port.Number)), r.inner.get(r, innerInputs{w.Policy, port, w.Mode, chains}),
-			r.grants.get(r, accessInputs{w.Policy, port, w.Mode}))
+			r.grants.get(r, grantInputs{w.Policy, port}))
 	}
 	return out
 }
@@ -320,7 +336,8 @@ func buildReached(p *parts, port *mesh.ServicePort) *upstreamResources {
 func (r *Renderer) sweep() {
 	g := r.generation
 	r.built = 0
-	r.live = r.access.sweep(g) + r.grants.sweep(g) + r.portChains.sweep(g) + r.inbound.sweep(g) + r.inner.sweep(g) + r.applications.sweep(g) +
+	r.live = r.portGrants.sweep(g) + r.spreads.sweep(g) + r.access.sweep(g) + r.chainAccess.sweep(g) + r.grants.sweep(g) +
+		r.portChains.sweep(g) + r.inbound.sweep(g) + r.inner.sweep(g) + r.applications.sweep(g) +
 		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.reached.sweep(g) + r.refused.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) +
 		r.proxyHosts.sweep(g) + r.proxies.sweep(g) + r.requests.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g)
 	for w, e := range r.proxyRoutes {

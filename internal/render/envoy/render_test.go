@@ -1,10 +1,8 @@
 package envoy
 
 import (
-	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"testing"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -100,31 +98,6 @@ func TestNamesAreUnique(t *testing.T) {
 				t.Errorf("%s gets %s twice", node, key)
 			}
 			seen[r.Type+" "+r.Name] = true
-		}
-	}
-}
-
-func TestManySourcesShareChains(t *testing.T) {
-	g := &mesh.Grant{Connections: true}
-	for i := range 1000 {
-		g.Sources = append(g.Sources, principal(mesh.Account{Namespace: "n", Name: fmt.Sprint(i)}))
-	}
-	in := inboundInputs{account: ledger, port: mesh.InboundPort{Number: 80, Protocol: mesh.HTTP}, mode: mesh.Strict, policy: &mesh.Policy{Grants: []*mesh.Grant{g}}}
-	chains := sourceChains(in)
-	if len(chains) > sourceBuckets {
-		t.Errorf("%d chains", len(chains))
-	}
-	lost := principal(mesh.Account{Namespace: "n", Name: "no longer granted"})
-	in.epochs = Epochs{}.Bump(ledger, 80, lost).accounts[ledger]
-	for i, c := range sourceChains(in) {
-		if renamed := c.epoch != chains[i].epoch; renamed != (c.name == sourceBucket(lost)) {
-			t.Errorf("chain %s: epoch %d", c.name, c.epoch)
-		}
-		for _, source := range g.Sources {
-			covered := slices.ContainsFunc(c.serverNames, func(n string) bool { return strings.HasSuffix(SourceName(source), n[1:]) })
-			if covered != (sourceBucket(source) == c.name) {
-				t.Fatalf("chain %s covers %s: %t", c.name, SourceName(source), covered)
-			}
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
-	"strconv"
 
 	"github.com/smi-project/smi/mesh"
 )
@@ -13,13 +12,10 @@ import (
 // a mesh uses it, which tells their connections from others.
 const sourceDomain = "smi"
 
-// maxSourceChains is how many sources of one port have a filter chain each.
-// Above it, sources share sourceBuckets chains by a digit of their hash. Envoy
-// keeps a copy of the port's rules for each chain, and the rules grow with the
-// sources: without a bound, ten thousand sources would take it a minute.
+// Lengths of the labels of a server name.
 const (
-	maxSourceChains = 128
-	sourceBuckets   = 16
+	sourceLabel = 30
+	bucketLabel = 2
 )
 
 // SourceName is the server name (SNI) that a meshed client sends: a hash of its
@@ -28,24 +24,16 @@ const (
 // identity beside it.
 func SourceName(p mesh.Principal) string {
 	sum := sha256.Sum256([]byte(p))
-	name := make([]byte, 0, 34+len(sourceDomain))
-	name = append(hex.AppendEncode(name, sum[:15]), '.')
-	name = append(hex.AppendEncode(name, sum[15:16]), '.')
+	name := make([]byte, 0, sourceLabel+bucketLabel+len(sourceDomain)+2)
+	name = append(hex.AppendEncode(name, sum[:sourceLabel/2]), '.')
+	name = append(hex.AppendEncode(name, sum[sourceLabel/2:(sourceLabel+bucketLabel)/2]), '.')
 	return string(append(name, sourceDomain...))
 }
 
-// sourceBucket is the first digit of the second label of the source's server
-// name.
-func sourceBucket(p mesh.Principal) string { return SourceName(p)[31:32] }
-
-// bucketNames are wildcards that cover the server names of all sources of a
-// bucket. An entry for each value of the label's other digit.
-func bucketNames(bucket string) []string {
-	names := make([]string, sourceBuckets)
-	for i := range names {
-		names[i] = "*." + bucket + strconv.FormatInt(int64(i), sourceBuckets) + "." + sourceDomain
-	}
-	return names
+// bucketOf is the second label of a source's server name: what sources without
+// a filter chain of their own share one by.
+func bucketOf(serverName string) string {
+	return serverName[sourceLabel+1 : sourceLabel+1+bucketLabel]
 }
 
 // sourceKey is what grants are looked up by: the server name that a peer sent
@@ -61,10 +49,15 @@ func grantedSources(policy *mesh.Policy, port mesh.InboundPort) []mesh.Principal
 	}
 	var sources []mesh.Principal
 	for _, g := range policy.Grants {
-		if g.Covers(port.Number) && (g.Connections || port.Protocol != mesh.TCP) {
+		if covers(g, port) {
 			sources = append(sources, g.Sources...)
 		}
 	}
 	slices.Sort(sources)
 	return slices.Compact(sources)
+}
+
+// covers tells whether a grant allows anything at the port.
+func covers(g *mesh.Grant, port mesh.InboundPort) bool {
+	return g.Covers(port.Number) && (g.Connections || port.Protocol != mesh.TCP)
 }
