@@ -47,10 +47,13 @@ func (r ObjectRef) String() string {
 
 // Compare orders findings by object, then field, rule and message.
 func (f Finding) Compare(o Finding) int {
+	if c := cmp.Compare(f.Object.Namespace, o.Object.Namespace); c != 0 {
+		return c
+	}
+	if c := cmp.Or(cmp.Compare(f.Object.Kind, o.Object.Kind), cmp.Compare(f.Object.Name, o.Object.Name)); c != 0 {
+		return c
+	}
 	return cmp.Or(
-		cmp.Compare(f.Object.Namespace, o.Object.Namespace),
-		cmp.Compare(f.Object.Kind, o.Object.Kind),
-		cmp.Compare(f.Object.Name, o.Object.Name),
 		cmp.Compare(f.Field, o.Field),
 		cmp.Compare(f.Rule, o.Rule),
 		cmp.Compare(f.Reason, o.Reason),

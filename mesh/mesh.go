@@ -1,5 +1,7 @@
 package mesh
 
+import "slices"
+
 // Mesh is everything that a set of SMI resources means.
 type Mesh struct {
 	// TrustDomain is the SPIFFE trust domain of every identity (ID-1).
@@ -12,29 +14,27 @@ type Mesh struct {
 	Policies []*Policy
 	// Findings say what is wrong with the resources, and where; sorted.
 	Findings []Finding
-
-	services map[Name]*Service
-	policies map[Account]*Policy
 }
 
-// New assembles a mesh from parts that are sorted already and indexes it.
+// New assembles a mesh from parts that are sorted already.
 func New(trustDomain string, services []*Service, workloads []*Workload, policies []*Policy, findings []Finding) *Mesh {
-	m := &Mesh{
-		TrustDomain: trustDomain, Services: services, Workloads: workloads, Policies: policies, Findings: findings,
-		services: make(map[Name]*Service, len(services)),
-		policies: make(map[Account]*Policy, len(policies)),
-	}
-	for _, s := range services {
-		m.services[s.Name] = s
-	}
-	for _, p := range policies {
-		m.policies[p.Account] = p
-	}
-	return m
+	return &Mesh{TrustDomain: trustDomain, Services: services, Workloads: workloads, Policies: policies, Findings: findings}
 }
 
 // Service returns the Service of that name, or nil.
-func (m *Mesh) Service(name Name) *Service { return m.services[name] }
+func (m *Mesh) Service(name Name) *Service {
+	i, found := slices.BinarySearchFunc(m.Services, name, func(s *Service, name Name) int { return s.Name.Compare(name) })
+	if !found {
+		return nil
+	}
+	return m.Services[i]
+}
 
 // Policy returns what TrafficTargets grant at the account, or nil where none does.
-func (m *Mesh) Policy(account Account) *Policy { return m.policies[account] }
+func (m *Mesh) Policy(account Account) *Policy {
+	i, found := slices.BinarySearchFunc(m.Policies, account, func(p *Policy, account Account) int { return p.Account.Compare(account) })
+	if !found {
+		return nil
+	}
+	return m.Policies[i]
+}

@@ -51,6 +51,7 @@ type Compiler struct {
 	targets    memo[mesh.Name, targetInputs, *grants]
 	policies   memo[mesh.Account, policyInputs, *mesh.Policy]
 	splits     memo[mesh.Name, splitInputs, *resolvedSplit]
+	nested     memo[mesh.Name, nestedInputs, *nested]
 	roots      memo[mesh.Name, rootInputs, *root]
 	callers    memo[portKey, callersInputs, *callers]
 	workloads  memo[string, workloadInputs, *mesh.Workload]
@@ -93,5 +94,5 @@ func (c *Compiler) Compile(s *store.Snapshot) *mesh.Mesh {
 
 	findings := slices.Concat(routes.findings, pods.findings, bindings.findings, services.findings, policies.findings, splits.findings, roots.findings)
 	slices.SortStableFunc(findings, mesh.Finding.Compare)
-	return mesh.New(c.config.TrustDomain, roots.services, workloads.all, policies.all, findings)
+	return mesh.New(c.config.TrustDomain, roots.all, workloads.all, policies.all, findings)
 }

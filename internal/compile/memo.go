@@ -48,19 +48,20 @@ func (m *memo[K, I, O]) find(key K) *entry[K, I, O] {
 	return e
 }
 
-// recognisable outputs can tell that a new one says the same as the last, which
-// is then kept. It pays where inputs change often and outputs seldom: what is
-// made of them need not be made anew.
+// recognisable outputs, of a key or of a whole stage, can tell that a new one
+// says the same as the last, which is then kept. It pays where inputs change
+// often and outputs seldom: what is made of them need not be made anew.
 type recognisable[O any] interface {
 	same(O) bool
 }
 
 // kept returns the key's last output where the inputs that it was made from
 // still hold. It is for inputs that are quicker to check than to collect: a
-// check must answer what equal would. After false, get must follow.
-func (m *memo[K, I, O]) kept(key K, holds func(I) bool) (O, bool) {
+// check must answer what equal would; it may note in the inputs where it has
+// looked, for the next one. After false, get must follow.
+func (m *memo[K, I, O]) kept(key K, holds func(*I) bool) (O, bool) {
 	e := m.find(key)
-	if e == nil || !holds(e.in) {
+	if e == nil || !holds(&e.in) {
 		var none O
 		return none, false
 	}
@@ -119,7 +120,11 @@ type stage[I comparable, O any] struct {
 
 func (s *stage[I, O]) get(in I, walk func(I) *O) *O {
 	if s.out == nil || s.in != in {
-		s.in, s.out = in, walk(in)
+		out := walk(in)
+		if new, ok := any(out).(recognisable[*O]); !ok || s.out == nil || !new.same(s.out) {
+			s.out = out
+		}
+		s.in = in
 	}
 	return s.out
 }

@@ -9,6 +9,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/smi-project/smi/internal/store"
 	"github.com/smi-project/smi/mesh"
 )
 
@@ -55,9 +56,17 @@ func (s *service) port(number uint16) *servicePort {
 
 type serviceInputs struct {
 	object *corev1.Service
+	// from is where the others were looked up. It tells at once that they are what
+	// they were, and nothing reads it to build a service.
+	from serviceContext
 	// pods are those that the Service selects.
 	pods   []*pod
 	slices []*discoveryv1.EndpointSlice
+}
+
+type serviceContext struct {
+	slices *store.Table[*discoveryv1.EndpointSlice]
+	pods   *podSet
 }
 
 func (i serviceInputs) equal(o serviceInputs) bool {

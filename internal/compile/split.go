@@ -94,22 +94,51 @@ func buildSplit(in splitInputs) *resolvedSplit {
 	return s
 }
 
-// nestedSplits tells of backends that are roots of splits themselves (TS-8).
-func nestedSplits(root mesh.Name, s *resolvedSplit, byRoot map[mesh.Name][]*resolvedSplit) []mesh.Finding {
+// nestedInputs are a split of a root, and for each of its backends the split
+// that the backend is itself a root of, nil where there is none. All nil is no
+// list.
+type nestedInputs struct {
+	root   mesh.Name
+	split  *resolvedSplit
+	nested []*resolvedSplit
+}
+
+func (i nestedInputs) equal(o nestedInputs) bool {
+	return i.split == o.split && i.root == o.root && slices.Equal(i.nested, o.nested)
+}
+
+// nestedSplits are those of the split's backends (TS-8).
+func nestedSplits(root mesh.Name, s *resolvedSplit, byRoot map[mesh.Name][]*resolvedSplit) []*resolvedSplit {
 	if s.refused {
 		return nil
 	}
-	r := reportOn(kindTrafficSplit, s.object)
-	for _, b := range s.backends {
+	var nested []*resolvedSplit
+	for n, b := range s.backends {
 		if b.service == nil || b.weight == 0 || b.service.name == root {
 			continue
 		}
 		own := byRoot[b.service.name]
 		if i := slices.IndexFunc(own, func(o *resolvedSplit) bool { return !o.refused }); i >= 0 {
-			r.infof(place{"TS-8", b.field + ".service", "NotNested"}, "Service %s is split by TrafficSplit %s, which is not followed here: splits do not nest", b.name, own[i].name)
+			if nested == nil {
+				nested = make([]*resolvedSplit, len(s.backends))
+			}
+			nested[n] = own[i]
 		}
 	}
-	return r.findings
+	return nested
+}
+
+// nested tells of backends that are roots of splits themselves.
+type nested struct{ findings []mesh.Finding }
+
+func reportNested(in nestedInputs) *nested {
+	r := reportOn(kindTrafficSplit, in.split.object)
+	for i, n := range in.nested {
+		if b := in.split.backends[i]; n != nil {
+			r.infof(place{"TS-8", b.field + ".service", "NotNested"}, "Service %s is split by TrafficSplit %s, which is not followed here: splits do not nest", b.name, n.name)
+		}
+	}
+	return &nested{r.findings}
 }
 
 // rootUsable tells whether the root is a Service that can be split (TS-1).

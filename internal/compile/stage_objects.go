@@ -44,9 +44,20 @@ func (c *Compiler) readRoutes(in routeStageInputs) *routes {
 
 // podSet are all pods that have not ended, in order of their names.
 type podSet struct {
-	all         []*pod
+	all []*pod
+	// place is where a pod is in all.
+	place       map[*pod]int
 	byNamespace map[string]*namespacePods
-	findings    []mesh.Finding
+	// accounts are those that pods run as, and accountPlace where they are there.
+	accounts     []accountPods
+	accountPlace map[mesh.Account]int
+	findings     []mesh.Finding
+}
+
+// accountPods are the places of the pods that run as an account.
+type accountPods struct {
+	name mesh.Account
+	pods []int
 }
 
 // namespacePods are the pods of a namespace, with an index over their labels.
@@ -64,7 +75,10 @@ type podStageInputs struct {
 
 func (c *Compiler) readPods(in podStageInputs) *podSet {
 	c.pods.begin()
-	out := &podSet{all: make([]*pod, 0, in.pods.Len()), byNamespace: map[string]*namespacePods{}}
+	out := &podSet{
+		all: make([]*pod, 0, in.pods.Len()), place: make(map[*pod]int, in.pods.Len()), byNamespace: map[string]*namespacePods{},
+		accountPlace: map[mesh.Account]int{},
+	}
 	modes := c.readModes(in.namespaces, out)
 	for _, o := range in.pods.All() {
 		if finished(o) {
@@ -95,7 +109,15 @@ func (c *Compiler) readModes(namespaces *store.Table[*corev1.Namespace], out *po
 }
 
 func (s *podSet) add(p *pod) {
+	s.place[p] = len(s.all)
 	s.all = append(s.all, p)
+	at, known := s.accountPlace[p.account]
+	if !known {
+		at = len(s.accounts)
+		s.accountPlace[p.account] = at
+		s.accounts = append(s.accounts, accountPods{name: p.account})
+	}
+	s.accounts[at].pods = append(s.accounts[at].pods, s.place[p])
 	s.findings = append(s.findings, p.findings...)
 	in := s.byNamespace[p.name.Namespace]
 	if in == nil {

@@ -13,32 +13,37 @@ import (
 
 // accountSet are the accounts that pods run as.
 type accountSet struct {
-	byName map[mesh.Account]*account
-	names  *accountNames
+	directory[*account]
+	names *accountNames
 }
 
+// same is true where every account serves what it served.
+func (s *accountSet) same(o *accountSet) bool { return slices.Equal(s.all, o.all) }
+
+func (a *account) fullName() mesh.Account { return a.name }
+
 // accountNames stand for the names alone, which change seldom.
-type accountNames struct{ all map[mesh.Account]*account }
+type accountNames struct{ directory[*account] }
 
 // same is true where the accounts have the same names, whatever they serve.
 func (n *accountNames) same(o *accountNames) bool {
 	if len(n.all) != len(o.all) {
 		return false
 	}
-	for name := range n.all {
-		if o.all[name] == nil {
+	for _, a := range n.all {
+		if o.get(a.name) == nil {
 			return false
 		}
 	}
 	return true
 }
 
-type accountNamesInputs struct{ all map[mesh.Account]*account }
+type accountNamesInputs struct{ directory[*account] }
 
 // equal is left to what becomes of the inputs.
 func (accountNamesInputs) equal(accountNamesInputs) bool { return false }
 
-func buildAccountNames(in accountNamesInputs) *accountNames { return &accountNames{in.all} }
+func buildAccountNames(in accountNamesInputs) *accountNames { return &accountNames{in.directory} }
 
 type accountStageInputs struct {
 	pods     *podSet
@@ -48,22 +53,27 @@ type accountStageInputs struct {
 func (c *Compiler) resolveAccounts(in accountStageInputs) *accountSet {
 	c.accounts.begin()
 	c.names.begin()
-	inputs := make(map[mesh.Account]*accountInputs, len(c.accounts.entries))
-	var order []*accountInputs
-	for _, p := range in.pods.all {
-		of := inputs[p.account]
-		if of == nil {
-			of = &accountInputs{name: p.account}
-			inputs[p.account] = of
-			order = append(order, of)
+	all := make([]*account, len(in.pods.accounts))
+	for i, of := range in.pods.accounts {
+		a, ok := c.accounts.kept(of.name, func(last *accountInputs) bool {
+			return slices.EqualFunc(of.pods, last.ports, func(pod int, ports *podPorts) bool { return in.services.ports[pod] == ports })
+		})
+		if !ok {
+			inputs := accountInputs{name: of.name, ports: make([]*podPorts, len(of.pods))}
+			for j, pod := range of.pods {
+				inputs.ports[j] = in.services.ports[pod]
+			}
+			a = c.accounts.get(of.name, inputs, buildAccount)
 		}
-		of.ports = append(of.ports, in.services.ports[p])
+		all[i] = a
 	}
-	out := &accountSet{byName: make(map[mesh.Account]*account, len(inputs))}
-	for _, of := range order {
-		out.byName[of.name] = c.accounts.get(of.name, *of, buildAccount)
+	out := &accountSet{}
+	var last directory[*account]
+	if c.accountStage.out != nil {
+		last = c.accountStage.out.directory
 	}
-	out.names = c.names.get(struct{}{}, accountNamesInputs{out.byName}, buildAccountNames)
+	out.directory = newDirectory(all, (*account).fullName, last)
+	out.names = c.names.get(struct{}{}, accountNamesInputs{out.directory}, buildAccountNames)
 	c.accounts.end()
 	c.names.end()
 	return out
@@ -71,11 +81,17 @@ func (c *Compiler) resolveAccounts(in accountStageInputs) *accountSet {
 
 // policySet are what all TrafficTargets grant, by destination account.
 type policySet struct {
-	// all are sorted by account.
-	all       []*mesh.Policy
-	byAccount map[mesh.Account]*mesh.Policy
-	findings  []mesh.Finding
+	// The policies are sorted by account.
+	directory[*mesh.Policy]
+	// targets are what the policies were made of.
+	targets  []*grants
+	findings []mesh.Finding
 }
+
+// same is true where every TrafficTarget grants what it granted.
+func (s *policySet) same(o *policySet) bool { return slices.Equal(s.targets, o.targets) }
+
+func accountOfPolicy(p *mesh.Policy) mesh.Account { return p.Account }
 
 type policyStageInputs struct {
 	targets  *store.Table[*access.TrafficTarget]
@@ -95,47 +111,55 @@ type targetContext struct {
 
 func (c *Compiler) resolveTargets(in policyStageInputs) *policySet {
 	c.targets.begin()
-	out := &policySet{}
-	byAccount := make(map[mesh.Account]*policyInputs, len(c.policies.entries))
-	var order []*policyInputs
-	for _, o := range in.targets.All() {
+	out := &policySet{targets: make([]*grants, in.targets.Len())}
+	for i, o := range in.targets.All() {
 		name := mesh.Name{Namespace: o.Namespace, Name: o.Name}
-		g, ok := c.targets.kept(name, func(last targetInputs) bool {
-			return last.object == o && last.context == in.context && last.account == in.accounts.byName[last.accountName]
+		g, ok := c.targets.kept(name, func(last *targetInputs) bool {
+			return last.object == o && last.context == in.context && last.account == in.accounts.get(last.accountName)
 		})
 		if !ok {
 			g = c.targets.get(name, c.targetInputs(o, in), buildTarget)
 		}
+		out.targets[i] = g
+	}
+	c.targets.end()
+	if last := c.policyStage.out; last == nil || !out.same(last) {
+		c.collectPolicies(out)
+	}
+	return out
+}
+
+// collectPolicies puts together what TrafficTargets grant at each account.
+func (c *Compiler) collectPolicies(out *policySet) {
+	place := make(map[mesh.Account]int, len(c.policies.entries))
+	order := make([]policyInputs, 0, len(c.policies.entries))
+	for _, g := range out.targets {
 		out.findings = append(out.findings, g.findings...)
 		if g.grant == nil {
 			continue
 		}
 		for _, a := range g.destinations {
-			of := byAccount[a]
-			if of == nil {
-				of = &policyInputs{account: a}
-				byAccount[a] = of
-				order = append(order, of)
+			at, known := place[a]
+			if !known {
+				at = len(order)
+				place[a] = at
+				order = append(order, policyInputs{account: a})
 			}
-			of.targets = append(of.targets, g)
+			order[at].targets = append(order[at].targets, g)
 		}
 	}
-	c.targets.end()
-	c.collectPolicies(order, out)
-	return out
-}
-
-func (c *Compiler) collectPolicies(order []*policyInputs, out *policySet) {
 	c.policies.begin()
-	out.byAccount = make(map[mesh.Account]*mesh.Policy, len(order))
-	out.all = make([]*mesh.Policy, 0, len(order))
-	for _, of := range order {
-		p := c.policies.get(of.account, *of, buildPolicy)
-		out.byAccount[of.account] = p
-		out.all = append(out.all, p)
+	all := make([]*mesh.Policy, len(order))
+	for i, of := range order {
+		all[i] = c.policies.get(of.account, of, buildPolicy)
 	}
-	slices.SortFunc(out.all, func(a, b *mesh.Policy) int { return a.Account.Compare(b.Account) })
+	slices.SortFunc(all, func(a, b *mesh.Policy) int { return a.Account.Compare(b.Account) })
 	c.policies.end()
+	var last directory[*mesh.Policy]
+	if c.policyStage.out != nil {
+		last = c.policyStage.out.directory
+	}
+	out.directory = newDirectory(all, accountOfPolicy, last)
 }
 
 func (c *Compiler) targetInputs(o *access.TrafficTarget, in policyStageInputs) targetInputs {
@@ -145,7 +169,7 @@ func (c *Compiler) targetInputs(o *access.TrafficTarget, in policyStageInputs) t
 	if b := inputs.destination.binding; b != nil && len(b.accounts) > 0 {
 		inputs.accountName = b.accounts[0]
 	}
-	inputs.account = in.accounts.byName[inputs.accountName]
+	inputs.account = in.accounts.get(inputs.accountName)
 	inputs.sources = make([]subject, len(o.Spec.Sources))
 	for i, s := range o.Spec.Sources {
 		inputs.sources[i] = in.context.subject(o.Namespace, s)
@@ -173,7 +197,7 @@ func (t targetContext) subject(namespace string, s access.IdentityBindingSubject
 	if s.Kind == kindBinding {
 		return subject{binding: t.bindings.byName[name]}
 	}
-	if s.Name == "default" || t.accounts.all[name] != nil {
+	if s.Name == "default" || t.accounts.get(name) != nil {
 		return subject{known: true}
 	}
 	_, known := t.serviceAccounts.Get(namespace, s.Name)

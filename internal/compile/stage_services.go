@@ -14,11 +14,17 @@ import (
 // serviceSet are all Services, in order of their names, and what they say of
 // their pods' ports.
 type serviceSet struct {
-	all      []*service
-	byName   map[mesh.Name]*service
-	ports    map[*pod]*podPorts
+	directory[*service]
+	pods *podSet
+	// ports are those of the pods, in the same order.
+	ports    []*podPorts
 	findings []mesh.Finding
 }
+
+func (s *service) fullName() mesh.Name { return s.name }
+
+// portsOf are the ports of a pod.
+func (s *serviceSet) portsOf(p *pod) *podPorts { return s.ports[s.pods.place[p]] }
 
 type serviceStageInputs struct {
 	services *store.Table[*corev1.Service]
@@ -31,35 +37,61 @@ func (c *Compiler) resolveServices(in serviceStageInputs) *serviceSet {
 	c.podPorts.begin()
 	objects := in.services.All()
 	endpointSlices := slicesByService(in.slices)
-	out := &serviceSet{
-		all: make([]*service, 0, len(objects)), byName: make(map[mesh.Name]*service, len(objects)),
-		ports: make(map[*pod]*podPorts, len(in.pods.all)),
-	}
-	servicesOf := make(map[*pod][]*service, len(in.pods.all))
-	for _, o := range objects {
+	out := &serviceSet{pods: in.pods, ports: make([]*podPorts, len(in.pods.all))}
+	all := make([]*service, len(objects))
+	from := serviceContext{in.slices, in.pods}
+	for i, o := range objects {
 		name := mesh.Name{Namespace: o.Namespace, Name: o.Name}
-		inputs := serviceInputs{object: o}
-		switch {
-		case o.Spec.Type == corev1.ServiceTypeExternalName:
-		case len(o.Spec.Selector) > 0:
-			inputs.pods = in.pods.selected(o.Namespace, o.Spec.Selector)
-		default:
-			inputs.slices = endpointSlices[name]
+		s, ok := c.services.kept(name, func(last *serviceInputs) bool { return last.object == o && last.from == from })
+		if !ok {
+			inputs := serviceInputs{object: o, from: from}
+			switch {
+			case o.Spec.Type == corev1.ServiceTypeExternalName:
+			case len(o.Spec.Selector) > 0:
+				inputs.pods = in.pods.selected(o.Namespace, o.Spec.Selector)
+			default:
+				inputs.slices = endpointSlices[name]
+			}
+			s = c.services.get(name, inputs, buildService)
 		}
-		s := c.services.get(name, inputs, buildService)
-		out.all = append(out.all, s)
-		out.byName[name] = s
+		all[i] = s
 		out.findings = append(out.findings, s.findings...)
-		for _, p := range s.pods {
-			servicesOf[p] = append(servicesOf[p], s)
-		}
 	}
-	for _, p := range in.pods.all {
-		out.ports[p] = c.podPorts.get(p.name, podPortsInputs{pod: p, services: servicesOf[p]}, buildPodPorts)
+	var last directory[*service]
+	if c.serviceStage.out != nil {
+		last = c.serviceStage.out.directory
+	}
+	out.directory = newDirectory(all, (*service).fullName, last)
+	for i, services := range servicesOfPods(all, in.pods) {
+		p := in.pods.all[i]
+		out.ports[i] = c.podPorts.get(p.name, podPortsInputs{pod: p, services: services}, buildPodPorts)
 	}
 	c.services.end()
 	c.podPorts.end()
 	return out
+}
+
+// servicesOfPods are the Services that lead to each pod.
+func servicesOfPods(all []*service, pods *podSet) [][]*service {
+	counts, total := make([]int, len(pods.all)), 0
+	for _, s := range all {
+		for _, p := range s.pods {
+			counts[pods.place[p]]++
+			total++
+		}
+	}
+	// One array holds the lists of all pods: most have one Service.
+	room, of := make([]*service, total), make([][]*service, len(pods.all))
+	for i, n := range counts {
+		of[i], room = room[:0:n], room[n:]
+	}
+	for _, s := range all {
+		for _, p := range s.pods {
+			place := pods.place[p]
+			of[place] = append(of[place], s)
+		}
+	}
+	return of
 }
 
 func slicesByService(table *store.Table[*discoveryv1.EndpointSlice]) map[mesh.Name][]*discoveryv1.EndpointSlice {
@@ -87,42 +119,46 @@ type splitStageInputs struct {
 
 func (c *Compiler) resolveSplits(in splitStageInputs) *splitSet {
 	c.splits.begin()
+	c.nested.begin()
 	out := &splitSet{byRoot: make(map[mesh.Name][]*resolvedSplit, in.splits.Len())}
-	for _, o := range in.splits.All() {
+	resolved, roots := make([]*resolvedSplit, in.splits.Len()), make([]mesh.Name, in.splits.Len())
+	for i, o := range in.splits.All() {
 		inputs := splitInputs{object: o, clusterDomain: c.config.ClusterDomain}
 		rootName, _ := serviceName(o.Spec.Service, o.Namespace, c.config.ClusterDomain)
-		inputs.root = in.services.byName[rootName]
+		inputs.root = in.services.get(rootName)
 		inputs.backends = make([]*service, len(o.Spec.Backends))
-		for i, b := range o.Spec.Backends {
+		for j, b := range o.Spec.Backends {
 			if name, ok := serviceName(b.Service, o.Namespace, c.config.ClusterDomain); ok {
-				inputs.backends[i] = in.services.byName[name]
+				inputs.backends[j] = in.services.get(name)
 			}
 		}
 		inputs.groups = make([]*routeGroup, len(o.Spec.Matches))
-		for i, m := range o.Spec.Matches {
+		for j, m := range o.Spec.Matches {
 			if m.Kind == kindHTTPRouteGroup && (m.APIGroup == nil || *m.APIGroup == "" || *m.APIGroup == "specs.smi-spec.io") {
-				inputs.groups[i] = in.routes.groups[mesh.Name{Namespace: o.Namespace, Name: m.Name}]
+				inputs.groups[j] = in.routes.groups[mesh.Name{Namespace: o.Namespace, Name: m.Name}]
 			}
 		}
 		s := c.splits.get(mesh.Name{Namespace: o.Namespace, Name: o.Name}, inputs, buildSplit)
 		out.byRoot[rootName] = append(out.byRoot[rootName], s)
 		out.findings = append(out.findings, s.findings...)
+		resolved[i], roots[i] = s, rootName
 	}
-	for root, splits := range out.byRoot {
-		for _, s := range splits {
-			out.findings = append(out.findings, nestedSplits(root, s, out.byRoot)...)
-		}
+	for i, s := range resolved {
+		nested := c.nested.get(s.name, nestedInputs{roots[i], s, nestedSplits(roots[i], s, out.byRoot)}, reportNested)
+		out.findings = append(out.findings, nested.findings...)
 	}
 	c.splits.end()
+	c.nested.end()
 	return out
 }
 
 // rootSet are the Services as the mesh sees them, in order of their names.
 type rootSet struct {
-	services []*mesh.Service
-	byName   map[mesh.Name]*mesh.Service
+	directory[*mesh.Service]
 	findings []mesh.Finding
 }
+
+func nameOfService(s *mesh.Service) mesh.Name { return s.Name }
 
 type rootStageInputs struct {
 	services *serviceSet
@@ -131,16 +167,16 @@ type rootStageInputs struct {
 
 func (c *Compiler) resolveRoots(in rootStageInputs) *rootSet {
 	c.roots.begin()
-	out := &rootSet{services: make([]*mesh.Service, 0, len(in.services.all)), byName: make(map[mesh.Name]*mesh.Service, len(in.services.all))}
+	out, all := &rootSet{}, make([]*mesh.Service, 0, len(in.services.all))
 	for _, s := range in.services.all {
 		splits := in.splits.byRoot[s.name]
-		r, ok := c.roots.kept(s.name, func(last rootInputs) bool {
-			return last.from == in.services && slices.Equal(last.splits, splits)
+		r, ok := c.roots.kept(s.name, func(last *rootInputs) bool {
+			return slices.Equal(last.splits, splits) && (last.from == in.services || last.service == s && in.portsHold(last))
 		})
 		if !ok {
 			inputs := rootInputs{from: in.services, service: s, splits: splits, ports: make([]*podPorts, len(s.pods))}
 			for i, p := range s.pods {
-				inputs.ports[i] = in.services.ports[p]
+				inputs.ports[i] = in.services.portsOf(p)
 			}
 			r = c.roots.get(s.name, inputs, buildRoot)
 		}
@@ -148,9 +184,24 @@ func (c *Compiler) resolveRoots(in rootStageInputs) *rootSet {
 		if s.external {
 			continue
 		}
-		out.byName[s.name] = r.service
-		out.services = append(out.services, r.service)
+		all = append(all, r.service)
 	}
 	c.roots.end()
+	var last directory[*mesh.Service]
+	if c.rootStage.out != nil {
+		last = c.rootStage.out.directory
+	}
+	out.directory = newDirectory(all, nameOfService, last)
 	return out
+}
+
+// portsHold tells whether the ports of the Service's pods are the given ones.
+func (in rootStageInputs) portsHold(last *rootInputs) bool {
+	for i, p := range last.service.pods {
+		if in.services.portsOf(p) != last.ports[i] {
+			return false
+		}
+	}
+	last.from = in.services
+	return true
 }

@@ -8,7 +8,19 @@ import (
 )
 
 // classSet are the workload classes of all meshed pods, sorted by their ids.
-type classSet struct{ all []*members }
+type classSet struct {
+	all  []*members
+	byID map[string]*members
+	// pods and ofPods are what they were made of: a class for each pod, nil for
+	// those that are not in the mesh.
+	pods   *podSet
+	ofPods []*class
+}
+
+// same is true where the same pods are of the same classes.
+func (s *classSet) same(o *classSet) bool {
+	return s.pods == o.pods && slices.Equal(s.ofPods, o.ofPods)
+}
 
 // members are a class and its pods, in order of their names.
 type members struct {
@@ -27,7 +39,7 @@ type members struct {
 // lookUp finds what may be called at the class and what it may call.
 func (m *members) lookUp(policies *policySet, reach *reach) {
 	if m.policies != policies {
-		m.policies, m.policy = policies, policies.byAccount[m.class.account]
+		m.policies, m.policy = policies, policies.get(m.class.account)
 	}
 	if m.reach != reach {
 		m.reach, m.reaches = reach, reach.of(m.principal)
@@ -41,24 +53,42 @@ type classStageInputs struct {
 
 func (c *Compiler) resolveClasses(in classStageInputs) *classSet {
 	c.classes.begin()
-	byID := map[string]*members{}
-	out := &classSet{}
-	for _, p := range in.pods.all {
-		if !p.meshed {
+	out := &classSet{pods: in.pods, ofPods: make([]*class, len(in.pods.all))}
+	for i, p := range in.pods.all {
+		if p.meshed {
+			out.ofPods[i] = c.classes.get(p.name, classInputs{pod: p, ports: in.services.ports[i]}, buildClass)
+		}
+	}
+	c.classes.end()
+	if last := c.classStage.out; last == nil || !out.same(last) {
+		c.collectMembers(out, last)
+	}
+	return out
+}
+
+// collectMembers puts the pods of each class together. What was looked up for a
+// class the last time may still be right.
+func (c *Compiler) collectMembers(out, last *classSet) {
+	out.byID = make(map[string]*members, len(c.workloads.entries))
+	for i, k := range out.ofPods {
+		if k == nil {
 			continue
 		}
-		k := c.classes.get(p.name, classInputs{pod: p, ports: in.services.ports[p]}, buildClass)
-		m := byID[k.id]
+		m := out.byID[k.id]
 		if m == nil {
-			m = &members{class: k, principal: mesh.PrincipalOf(c.config.TrustDomain, k.account)}
-			byID[k.id] = m
+			m = &members{class: k}
+			if last != nil && last.byID[k.id] != nil {
+				*m = *last.byID[k.id]
+				m.class, m.pods = k, nil
+			} else {
+				m.principal = mesh.PrincipalOf(c.config.TrustDomain, k.account)
+			}
+			out.byID[k.id] = m
 			out.all = append(out.all, m)
 		}
-		m.pods = append(m.pods, p)
+		m.pods = append(m.pods, out.pods.all[i])
 	}
 	slices.SortFunc(out.all, func(a, b *members) int { return cmp.Compare(a.class.id, b.class.id) })
-	c.classes.end()
-	return out
 }
 
 // callerSet tells who may send where.
@@ -78,8 +108,8 @@ type callerStageInputs struct {
 
 func (c *Compiler) resolveCallers(in callerStageInputs) *callerSet {
 	c.callers.begin()
-	out := &callerSet{ports: make([]*mesh.ServicePort, 0, len(in.roots.services))}
-	for _, s := range in.roots.services {
+	out := &callerSet{ports: make([]*mesh.ServicePort, 0, len(in.roots.all))}
+	for _, s := range in.roots.all {
 		first := len(out.ports)
 		for _, p := range s.Ports {
 			if p.Protocol != mesh.UDP {
@@ -91,7 +121,7 @@ func (c *Compiler) resolveCallers(in callerStageInputs) *callerSet {
 	out.all = make([]*callers, len(out.ports))
 	for i, p := range out.ports {
 		key := portKey{p.Service, p.Number}
-		k, ok := c.callers.kept(key, func(last callersInputs) bool { return in.holds(p, last) })
+		k, ok := c.callers.kept(key, func(last *callersInputs) bool { return in.holds(p, last) })
 		if !ok {
 			k = c.callers.get(key, in.callersInputs(p), buildCallers)
 		}
@@ -123,7 +153,7 @@ func (in callerStageInputs) eachPort(p *mesh.ServicePort, visit func(*mesh.Servi
 	}
 	for _, split := range p.Splits {
 		for _, b := range split.Backends {
-			if !visit(in.roots.byName[b.Service].Port(b.Port)) {
+			if !visit(in.roots.get(b.Service).Port(b.Port)) {
 				return
 			}
 		}
@@ -131,11 +161,11 @@ func (in callerStageInputs) eachPort(p *mesh.ServicePort, visit func(*mesh.Servi
 }
 
 func (in callerStageInputs) callersInputs(p *mesh.ServicePort) callersInputs {
-	var inputs callersInputs
+	inputs := callersInputs{from: in.policies}
 	in.eachPort(p, func(port *mesh.ServicePort) bool {
 		inputs.ports = append(inputs.ports, port)
 		for _, d := range port.Destinations {
-			inputs.policies = append(inputs.policies, in.policies.byAccount[d.Account])
+			inputs.policies = append(inputs.policies, in.policies.get(d.Account))
 		}
 		return true
 	})
@@ -143,18 +173,21 @@ func (in callerStageInputs) callersInputs(p *mesh.ServicePort) callersInputs {
 }
 
 // holds tells whether the port's inputs are the ones that are given.
-func (in callerStageInputs) holds(p *mesh.ServicePort, last callersInputs) bool {
+func (in callerStageInputs) holds(p *mesh.ServicePort, last *callersInputs) bool {
 	ports, policies, same := 0, 0, true
 	in.eachPort(p, func(port *mesh.ServicePort) bool {
 		same = ports < len(last.ports) && last.ports[ports] == port
 		ports++
-		for i := 0; same && i < len(port.Destinations); i++ {
-			same = last.policies[policies] == in.policies.byAccount[port.Destinations[i].Account]
+		for i := 0; same && last.from != in.policies && i < len(port.Destinations); i++ {
+			same = last.policies[policies] == in.policies.get(port.Destinations[i].Account)
 			policies++
 		}
 		return same
 	})
-	return same && ports == len(last.ports)
+	if same = same && ports == len(last.ports); same {
+		last.from = in.policies
+	}
+	return same
 }
 
 // workloadSet are the workloads, sorted by their ids.

@@ -18,6 +18,9 @@ type class struct {
 	ports   []mesh.InboundPort
 }
 
+// same is true where a pod's ports speak what they spoke.
+func (c *class) same(o *class) bool { return c.id == o.id }
+
 type classInputs struct {
 	pod   *pod
 	ports *podPorts
@@ -90,6 +93,9 @@ func (c *callers) same(o *callers) bool {
 }
 
 type callersInputs struct {
+	// from is where the policies were looked up. It tells at once that they are
+	// what they were, and nothing reads it to find the callers.
+	from *policySet
 	// ports are the port itself and the ports of its splits' backends.
 	ports []*mesh.ServicePort
 	// policies are those of the destinations of all these ports, in order.

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/smi-project/smi/mesh"
@@ -56,6 +57,8 @@ func city(n int) (*mesh.Mesh, []Proxy) {
 			SidecarAddress: fmt.Sprintf("127.1.%d.%d", i/250, i%250+1), AppAddress: fmt.Sprintf("127.2.%d.%d", i/250, i%250+1),
 		}}
 	}
+	slices.SortFunc(services, func(a, b *mesh.Service) int { return a.Name.Compare(b.Name) })
+	slices.SortFunc(policies, func(a, b *mesh.Policy) int { return a.Account.Compare(b.Account) })
 	return mesh.New(testDomain, services, workloads, policies, nil), proxies
 }
 
