@@ -1,0 +1,62 @@
+package main
+
+// mutant is a way to break a rule: in one file, one place that stands there once is
+// replaced.
+type mutant struct {
+	name string
+	// rule is the one that it breaks.
+	rule     string
+	file     string
+	old, new string
+}
+
+// mutants are what the suite has to notice.
+var mutants = []mutant{
+	// Who is who.
+	{"binding-speaks-for-others", "ID-4", "internal/compile/identity.go", "case a.Namespace != in.object.Namespace:", "case false:"},
+	{"empty-selector-means-all", "ID-4", "internal/compile/identity.go", "case selector != nil && len(selector.MatchLabels) == 0:", "case false:"},
+	{"selector-widens-to-account", "ID-5", "internal/compile/identity.go", "if selected[a] == all[a] {", "if selected[a] > 0 {"},
+	{"certificate-not-required", "ID-2", "internal/render/envoy/tls.go", "RequireClientCertificate: yes(),", "RequireClientCertificate: no(),"},
+
+	// What a port speaks.
+	{"port-name-ignored", "PR-1", "internal/compile/protocol.go", "if protocol, ok := byPortName[name]; ok {", "if protocol, ok := byPortName[name+\"?\"]; ok {"},
+	{"contradiction-is-http", "PR-1", "internal/compile/protocol.go", "default:\n\t\treturn mesh.TCP", "default:\n\t\treturn mesh.HTTP"},
+
+	// What a match selects.
+	{"alternatives-escape", "SP-1", "internal/render/envoy/regex.go", "func pathExpression(expr string) string { return \"(?:\" + expr + `)\\C*` }", "func pathExpression(expr string) string { return expr + `\\C*` }"},
+	{"path-not-anchored", "SP-2", "internal/render/envoy/regex.go", "return \"(?:\" + expr + `)\\C*` }", "return `\\C*(?:` + expr + `)\\C*` }"},
+	{"path-anchored-at-the-end", "SP-2", "internal/render/envoy/regex.go", "return \"(?:\" + expr + `)\\C*` }", "return \"(?:\" + expr + `)` }"},
+	{"header-by-substring", "SP-3", "internal/render/envoy/regex.go", "func valueExpression(expr string) string { return \"(?:\" + expr + \")\" }", "func valueExpression(expr string) string { return `\\C*(?:` + expr + `)\\C*` }"},
+	{"header-values-one-by-one", "SP-3", "internal/agent/bootstrap.go", "structpb.NewBoolValue(false)\n\t}\n\tif !release.Before(Release{1, 40})", "structpb.NewBoolValue(true)\n\t}\n\tif !release.Before(Release{1, 40})"},
+	{"methods-ignored", "SP-4", "internal/compile/route.go", "m.Methods = buildMethods(r, field, written.Methods)", "buildMethods(r, field, written.Methods)"},
+	{"headers-ignored", "SP-5", "internal/compile/route.go", "m.Headers = append(m.Headers, mesh.HeaderMatch{Name: strings.ToLower(h.Name), Value: h.Value})", ""},
+	{"invalid-expression-ignored", "SP-1", "internal/compile/route.go", "\tif !ok {\n\t\treturn nil\n\t}\n\treturn m", "\tif !ok {\n\t\tm.Path, m.Headers = \"\", nil\n\t}\n\treturn m"},
+	{"ports-widen-to-all", "SP-7", "internal/compile/target.go", "return &mesh.Grant{Ports: ports.within(true), Connections: true} // AC-8", "return &mesh.Grant{Connections: true}"},
+
+	// Who may call whom.
+	{"deny-ignored", "AC-1", "mesh/access.go", "return m != Permissive && m != Audit", "return false && m != Permissive && m != Audit"},
+	{"only-the-first-target", "AC-3", "internal/compile/workload.go", "for i, t := range in.targets {\n\t\tp.Grants[i] = t.grant", "for i := range in.targets {\n\t\tp.Grants[i] = in.targets[0].grant"},
+	{"foreign-destination", "AC-5", "internal/compile/target.go", "case d.Namespace != \"\" && d.Namespace != in.object.Namespace:", "case false:"},
+	{"source-namespace-ignored", "AC-5", "internal/compile/target.go", "return []mesh.Account{{Namespace: namespace, Name: s.Name}}", "return []mesh.Account{{Namespace: in.object.Namespace, Name: s.Name}}"},
+	{"listed-matches-ignored", "AC-6", "internal/compile/target.go", "if len(written.Matches) == 0 {\n\t\treturn group.matches", "if true {\n\t\treturn group.matches"},
+	{"restriction-ignored", "AC-9", "internal/compile/target.go", "return &mesh.Grant{Ports: ports.within(tcp), Matches: uniqueMatches(matches)} // AC-9, AC-10", "return &mesh.Grant{Matches: uniqueMatches(matches)}"},
+	{"restriction-opens", "AC-9", "internal/compile/target.go", "case http:\n\t\treturn", "case http && tcp:\n\t\treturn &mesh.Grant{Ports: ports.within(true), Connections: true}\n\tcase http:\n\t\treturn"},
+	{"unknown-kind-ignored", "AC-8", "internal/compile/target.go", "case tcp && !unknown:", "case tcp && (unknown || !unknown):"},
+	{"requests-open-connections", "AC-10", "internal/compile/target.go", "Matches: uniqueMatches(matches)} // AC-9, AC-10", "Matches: uniqueMatches(matches), Connections: true} // AC-9, AC-10"},
+	{"unknown-mode-is-permissive", "AC-16", "internal/compile/pod.go", "mode = mesh.Strict\n", "mode = mesh.Permissive\n"},
+	{"permissive-ignored", "AC-16", "internal/compile/pod.go", "mode := mesh.Mode(label)", "mode, _ := mesh.Strict, label"},
+	{"withdrawn-streams-live", "AC-17", "internal/controlplane/withdrawal.go", "epochs = epochs.Bump(before.Account, port, slices.Collect(maps.Keys(sources))...)", "_, _ = port, slices.Collect(maps.Keys(sources))"},
+	{"plaintext-port-ignored", "AC-18", "internal/compile/pod.go", "ports[number] = true\n", "ports[number] = false\n"},
+
+	// Where traffic goes.
+	{"weights-off-by-one", "TS-2", "internal/compile/split.go", "weight: uint32(b.Weight)})", "weight: uint32(b.Weight) + 1})"},
+	{"weights-ignored", "TS-2", "internal/compile/split.go", "Port: port.number, Weight: b.weight})", "Port: port.number, Weight: 1})"},
+	{"weight-0-gets-something", "TS-3", "internal/compile/split.go", "case b.weight == 0: // TS-3", "case false:"},
+	{"split-by-target-port", "TS-4", "internal/compile/split.go", "p := b.service.port(port.number)", "p := b.service.port(port.number + 1)"},
+	{"empty-backend-skipped", "TS-5", "internal/compile/split.go", "case s.skipEmpty && !p.ready():", "case !p.ready():"},
+	{"empty-backend-never-skipped", "TS-5", "internal/compile/split.go", "case s.skipEmpty && !p.ready():", "case false:"},
+	{"split-matches-ignored", "TS-6", "internal/compile/split.go", "conditional: len(o.Spec.Matches) > 0,", "conditional: false,"},
+	{"conflict-the-other-way", "TS-7", "internal/compile/split.go", "sorted := slices.SortedFunc(slices.Values(all), compareSplits)", "sorted := slices.SortedFunc(slices.Values(all), func(a, b *resolvedSplit) int { return compareSplits(b, a) })"},
+	{"youngest-matches-first", "TS-7", "internal/compile/split.go", "a.object.CreationTimestamp.Compare(b.object.CreationTimestamp.Time),\n\t\ta.name.Compare(b.name),", "b.object.CreationTimestamp.Compare(a.object.CreationTimestamp.Time),\n\t\tb.name.Compare(a.name),"},
+	{"matches-on-tcp", "TS-9", "internal/compile/split.go", "case s.conditional && port.protocol == mesh.TCP:", "case false:"},
+}
