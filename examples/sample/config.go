@@ -36,7 +36,16 @@ const (
 	kindAny   portKind = "any"
 	kindTCP   portKind = "tcp"
 	kindGreet portKind = "greet"
+	kindUDP   portKind = "udp"
 )
+
+// transport is what carries a port's traffic: TCP and UDP count their ports apart.
+func (k portKind) transport() string {
+	if k == kindUDP {
+		return "udp"
+	}
+	return "tcp"
+}
 
 const usage = `smi-sample answers any request with who it is, what it received and who called.
 
@@ -81,6 +90,7 @@ func parseConfig(args []string, getenv func(string) string, out io.Writer) (*con
 		kindAny:   "`ports` where the first bytes decide between HTTP and TCP echo",
 		kindTCP:   "TCP echo `ports`: a line that names the pod, then what was received",
 		kindGreet: "TCP `ports` where the server speaks first: the same line at once, then the echo",
+		kindUDP:   "UDP `ports`: each datagram is answered by one with the same line",
 	}
 	lists := map[portKind]*portList{}
 	for kind, text := range texts {
@@ -124,13 +134,18 @@ func (c *config) validate(fs *flag.FlagSet) error {
 	if c.grace < 0 || c.grace > 10*time.Minute {
 		return fmt.Errorf("-grace %s is out of range: 0s to 10m", c.grace)
 	}
-	seen := map[uint16]portKind{}
+	type number struct {
+		transport string
+		port      uint16
+	}
+	seen := map[number]portKind{}
 	for kind, list := range c.ports {
 		for _, p := range list {
-			if other, taken := seen[p]; taken {
+			n := number{kind.transport(), p}
+			if other, taken := seen[n]; taken {
 				return fmt.Errorf("port %d is given twice, by -%s and -%s", p, other, kind)
 			}
-			seen[p] = kind
+			seen[n] = kind
 		}
 	}
 	return nil

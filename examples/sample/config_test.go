@@ -13,7 +13,7 @@ import (
 func TestParseConfig(t *testing.T) {
 	env := map[string]string{"POD_IP": "127.0.0.7", "HOSTNAME": "host", "VERSION": "v1"}
 	cfg, err := parseConfig([]string{
-		"-http", "9080,9081", "-tcp", "9090", "-service", "bookstore", "-every", "1s",
+		"-http", "9080,9081", "-tcp", "9090", "-udp", "9090", "-service", "bookstore", "-every", "1s",
 		"-calls", "/buy=http://bookwarehouse:9080/restock", "-loop", "POST http://bookstore:9080/buy", "-loop", "tcp://bookstore:9090",
 	}, func(name string) string { return env[name] }, new(bytes.Buffer))
 	if err != nil {
@@ -21,7 +21,7 @@ func TestParseConfig(t *testing.T) {
 	}
 	want := &config{
 		who: who{Pod: "host", Service: "bookstore", Version: "v1"}, address: "127.0.0.7",
-		ports: map[portKind]portList{kindHTTP: {9080, 9081}, kindTCP: {9090}},
+		ports: map[portKind]portList{kindHTTP: {9080, 9081}, kindTCP: {9090}, kindUDP: {9090}},
 		calls: chain{"/buy": {"http://bookwarehouse:9080/restock"}},
 		loops: targets{{"POST", "http://bookstore:9080/buy"}, {"GET", "tcp://bookstore:9090"}},
 		every: time.Second, report: 10 * time.Second, grace: 5 * time.Second,
@@ -43,6 +43,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		"-http 0":                     "not a port number",
 		"-http 65536":                 "not a port number",
 		"-http 9080 -tcp 9080":        "given twice",
+		"-udp 9080,9080":              "given twice",
 		"-every 1ms":                  "too short",
 		"-report 1ms":                 "too short",
 		"-grace -1s":                  "out of range",

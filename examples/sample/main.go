@@ -1,6 +1,6 @@
 // Sample is one small service that can stand in for any other: it answers every
 // request with who it is, what it received and who called, over HTTP/1.1,
-// HTTP/2 without TLS, gRPC, WebSocket and plain TCP, and it can call other
+// HTTP/2 without TLS, gRPC, WebSocket, plain TCP and UDP, and it can call other
 // services. The bookstore example is built of it, and so is whatever else needs
 // a workload whose answers tell what a mesh did to a request.
 //

@@ -34,6 +34,7 @@ type server struct {
 	log   *slog.Logger
 
 	listeners map[net.Listener]portKind
+	packets   []net.PacketConn
 	http      *http.Server
 	grpc      *grpc.Server
 	health    *health.Server
@@ -69,21 +70,41 @@ func (s *server) listen(ctx context.Context) error {
 	for kind, ports := range s.cfg.ports {
 		for _, port := range ports {
 			address := net.JoinHostPort(s.cfg.address, strconv.Itoa(int(port)))
-			l, err := lc.Listen(ctx, "tcp", address)
+			at, err := s.open(ctx, &lc, kind, address)
 			if err != nil {
 				s.closeListeners()
 				return fmt.Errorf("-%s %d: %w", kind, port, err)
 			}
-			s.listeners[netutil.LimitListener(l, maxConnections)] = kind
-			s.log.Info("listening", "kind", kind, "address", l.Addr().String())
+			s.log.Info("listening", "kind", kind, "address", at.String())
 		}
 	}
 	return nil
 }
 
+// open opens one port and returns where it listens.
+func (s *server) open(ctx context.Context, lc *net.ListenConfig, kind portKind, address string) (net.Addr, error) {
+	if kind == kindUDP {
+		conn, err := lc.ListenPacket(ctx, "udp", address)
+		if err != nil {
+			return nil, err
+		}
+		s.packets = append(s.packets, conn)
+		return conn.LocalAddr(), nil
+	}
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	s.listeners[netutil.LimitListener(l, maxConnections)] = kind
+	return l.Addr(), nil
+}
+
 func (s *server) closeListeners() {
 	for l := range s.listeners {
 		l.Close()
+	}
+	for _, p := range s.packets {
+		p.Close()
 	}
 }
 
@@ -94,6 +115,9 @@ func (s *server) serve(ctx context.Context) error {
 	group, failed := errgroup.WithContext(ctx)
 	for l, kind := range s.listeners {
 		group.Go(func() error { return s.serveListener(l, kind) })
+	}
+	for _, p := range s.packets {
+		group.Go(func() error { return s.servePackets(p) })
 	}
 	group.Go(func() error {
 		<-failed.Done()

@@ -30,7 +30,7 @@ func start(t *testing.T, env map[string]string, adjust func(*config)) *running {
 	t.Helper()
 	cfg := &config{
 		who: who{Pod: "bookstore-v1-0", Service: "bookstore", Version: "v1"}, address: "127.0.0.1",
-		ports: map[portKind]portList{kindHTTP: {0}, kindGRPC: {0}, kindAny: {0}, kindTCP: {0}, kindGreet: {0}},
+		ports: map[portKind]portList{kindHTTP: {0}, kindGRPC: {0}, kindAny: {0}, kindTCP: {0}, kindGreet: {0}, kindUDP: {0}},
 		grace: patience,
 	}
 	if adjust != nil {
@@ -46,6 +46,9 @@ func start(t *testing.T, env map[string]string, adjust func(*config)) *running {
 	}
 	for l, kind := range r.listeners {
 		r.address[kind] = l.Addr().String()
+	}
+	for _, p := range r.packets {
+		r.address[kindUDP] = p.LocalAddr().String()
 	}
 	go func() { r.done <- r.serve(ctx) }()
 	t.Cleanup(func() {
