@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/smi-project/smi/internal/compile"
 	"github.com/smi-project/smi/internal/identity"
 	"github.com/smi-project/smi/internal/render/envoy"
+	"github.com/smi-project/smi/internal/store"
 	"github.com/smi-project/smi/mesh"
 )
 
@@ -21,9 +24,12 @@ type accessCase struct {
 	// Envoy's processor time per request; against is the rate beside that of the
 	// first case in the same turn.
 	rate, p50, cpu, against sample
-	// ready is how long the sidecar took to start, pid its Envoy.
-	ready time.Duration
-	pid   int
+	// ready is how long the sidecar took to start, grown how long to take one more
+	// source; pid is its Envoy, memory what that had before it grew.
+	ready  time.Duration
+	grown  sample
+	pid    int
+	memory float64
 }
 
 func (c *accessCase) name() string {
@@ -56,8 +62,8 @@ func runAccess(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	cases := []*accessCase{newAccessCase(0, 10), newAccessCase(1, 1000), newAccessCase(2, 10_000), newAccessCase(3, 0)}
-	stop, err := startCases(ctx, ca, cases)
+	cases := []*accessCase{newAccessCase(0, 10), newAccessCase(1, 100), newAccessCase(2, 1000), newAccessCase(3, 10_000), newAccessCase(4, 0)}
+	host, stop, err := startCases(ctx, ca, cases)
 	if err != nil {
 		return err
 	}
@@ -77,7 +83,15 @@ func runAccess(ctx context.Context, b *bench) error {
 			c.against.add(first[len(first)-1] / c.rate[len(c.rate)-1])
 		}
 	}
-	var rows [][]string
+	for _, c := range cases {
+		c.memory = residentBytes(c.pid)
+		for range rounds {
+			if err := c.grow(host); err != nil {
+				return fmt.Errorf("%s: %w", c.name(), err)
+			}
+		}
+	}
+	var rows, chains [][]string
 	for _, c := range cases {
 		cpu := sample{}
 		for i := range c.cpu {
@@ -85,20 +99,24 @@ func runAccess(ctx context.Context, b *bench) error {
 		}
 		rows = append(rows, []string{
 			c.name(), c.rate.spread(perSec), us(c.p50.median()), c.against.spread(ratio), us(c.cpu.median()), cpu.spread(ratio),
-			fmt.Sprintf("%.1f s", c.ready.Seconds()), fmt.Sprintf("%.0f MB", residentBytes(c.pid)/1e6),
+		})
+		chains = append(chains, []string{
+			c.name(), fmt.Sprintf("%.1f s", c.ready.Seconds()), fmt.Sprintf("%.0f MB", c.memory/1e6), c.grown.spread(ms), c.listener(),
 		})
 	}
 	b.out.note("one worker, %d connections over mutual TLS that never pause, one expression for paths; in turns, %d rounds of %s each;", callers, rounds, length)
 	b.out.note("median (least to greatest); ratios above 1 are dearer than 10 sources")
-	b.out.table([]string{"destination", "requests", "p50", "ratio of rates", "Envoy's processor time per request", "ratio of it", "ready after", "Envoy's memory"}, rows)
+	b.out.table([]string{"destination", "requests", "p50", "ratio of rates", "Envoy's processor time per request", "ratio of it"}, rows)
+	b.out.note("until Envoy is ready, and the memory that it has after these requests; until it has acknowledged one more source")
+	b.out.table([]string{"destination", "ready after", "Envoy's memory", "one more source", "listener"}, chains)
 	return nil
 }
 
 // startCases starts the application and one sidecar per case.
-func startCases(ctx context.Context, ca *identity.CA, cases []*accessCase) (stop func(), err error) {
+func startCases(ctx context.Context, ca *identity.CA, cases []*accessCase) (host *child, stop func(), err error) {
 	certificate, key, err := ca.MarshalPEM()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var addresses []string
 	question := hostQuestion{Metrics: envoy.NoMetrics, CertificatePEM: certificate, KeyPEM: key}
@@ -108,12 +126,12 @@ func startCases(ctx context.Context, ca *identity.CA, cases []*accessCase) (stop
 	}
 	app, err := startApp(addresses...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	host, answer, err := startHost(question)
 	if err != nil {
 		app.stop()
-		return nil, err
+		return nil, nil, err
 	}
 	stop = func() {
 		host.stop()
@@ -123,10 +141,34 @@ func startCases(ctx context.Context, ca *identity.CA, cases []*accessCase) (stop
 		c.ready = answer.Ready[i]
 		if err := c.prepare(ctx, ca, host); err != nil {
 			stop()
-			return nil, fmt.Errorf("%s: %w", c.name(), err)
+			return nil, nil, fmt.Errorf("%s: %w", c.name(), err)
 		}
 	}
-	return stop, nil
+	return host, stop, nil
+}
+
+// grow lets one more source call the case's pod.
+func (c *accessCase) grow(host *child) error {
+	answer := &hostAnswer{}
+	if err := host.ask(hostQuestion{Grow: c.pod.Name}, answer); err != nil {
+		return err
+	}
+	c.grown.addTime(answer.Grown)
+	return nil
+}
+
+// listener is how large the listener of the case's port is.
+func (c *accessCase) listener() string {
+	s := store.New()
+	s.Put(c.pod.objects()...)
+	m := compile.New(compile.Config{}).Compile(s.Snapshot())
+	proxy := envoy.Proxy{Node: c.pod.Name, Workload: m.Workloads[0], Placement: c.pod.placement(nil)}
+	for _, r := range envoy.New(envoy.Options{Metrics: envoy.NoMetrics}).Render(m, []envoy.Proxy{proxy}, envoy.Epochs{})[c.pod.Name] {
+		if r.Name == "inbound|8080" && strings.HasSuffix(r.Type, ".Listener") {
+			return fmt.Sprintf("%.2f MB", float64(r.Size())/1e6)
+		}
+	}
+	return ""
 }
 
 // prepare makes the case's client and finds the case's Envoy: the one that uses

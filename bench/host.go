@@ -26,8 +26,10 @@ import (
 	"github.com/smi-project/smi/mesh"
 )
 
-// hostQuestion says which mesh to run. A host runs one.
+// hostQuestion says which mesh to run. A host runs one. Asked again, it grants
+// something to one more source of the pod Grow.
 type hostQuestion struct {
+	Grow    string
 	Metrics envoy.Metrics
 	Pods    []hostPod
 	// CertificatePEM and KeyPEM are the CA's, so that others can have certificates
@@ -35,8 +37,12 @@ type hostQuestion struct {
 	CertificatePEM, KeyPEM []byte
 }
 
-// hostAnswer tells how long each pod's sidecar took to be ready, in their order.
-type hostAnswer struct{ Ready []time.Duration }
+// hostAnswer tells how long each pod's sidecar took to be ready, in their order,
+// or how long one took to have the new source.
+type hostAnswer struct {
+	Ready []time.Duration
+	Grown time.Duration
+}
 
 // hostPod is a pod with a Service of its name, port 80, before port 8080.
 type hostPod struct {
@@ -69,8 +75,14 @@ func (p hostPod) mesh() mesh.Name { return mesh.Name{Namespace: p.namespace(), N
 func runHost([]string) error {
 	ctx, stop := context.WithCancel(context.Background())
 	group, ctx := errgroup.WithContext(ctx)
+	var grow func(ctx context.Context, pod string) (*hostAnswer, error)
 	err := serve(func(q hostQuestion) (any, error) {
-		return startMesh(ctx, group, q)
+		if q.Grow != "" {
+			return grow(ctx, q.Grow)
+		}
+		answer, plane, err := startMesh(ctx, group, q)
+		grow = plane.grow
+		return answer, err
 	})
 	stop()
 	if waited := group.Wait(); err == nil {
@@ -79,14 +91,35 @@ func runHost([]string) error {
 	return err
 }
 
-func startMesh(ctx context.Context, group *errgroup.Group, q hostQuestion) (*hostAnswer, error) {
+// hostPlane is the control plane of a host, and how many sources were added.
+type hostPlane struct {
+	store *store.Store
+	plane *controlplane.ControlPlane
+	grown int
+}
+
+// grow grants the pod's Service to an account that may nothing there so far, and
+// waits until the pod's Envoy has acknowledged that.
+func (h *hostPlane) grow(ctx context.Context, pod string) (*hostAnswer, error) {
+	h.grown++
+	name := fmt.Sprintf("%s-late-%d", pod, h.grown)
+	more := hostPod{Name: pod, Callers: []string{name}}.target(name, []string{name})
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	begin := time.Now()
+	h.store.Put(more)
+	err := h.plane.Settle(ctx)
+	return &hostAnswer{Grown: time.Since(begin)}, err
+}
+
+func startMesh(ctx context.Context, group *errgroup.Group, q hostQuestion) (*hostAnswer, *hostPlane, error) {
 	ca, err := identity.LoadCA(identity.Config{TrustDomain: "cluster.local"}, q.CertificatePEM, q.KeyPEM)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s := store.New()
@@ -108,11 +141,11 @@ func startMesh(ctx context.Context, group *errgroup.Group, q hostQuestion) (*hos
 		}
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	settling, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return answer, plane.Settle(settling)
+	return answer, &hostPlane{store: s, plane: plane}, plane.Settle(settling)
 }
 
 // startSidecars starts one after the other.
@@ -184,19 +217,24 @@ func (p hostPod) objects() []store.Object {
 		}},
 	}
 	for i := 0; i < len(p.Callers); i += sourcesPerTarget {
-		t := &access.TrafficTarget{
-			ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace(), Name: fmt.Sprintf("%s-%d", p.Name, i)},
-			Spec: access.TrafficTargetSpec{
-				Destination: access.IdentityBindingSubject{Kind: "ServiceAccount", Name: p.Name},
-				Rules:       []access.TrafficTargetRule{{Kind: "HTTPRouteGroup", Name: "api"}},
-			},
-		}
-		for _, caller := range p.Callers[i:min(i+sourcesPerTarget, len(p.Callers))] {
-			t.Spec.Sources = append(t.Spec.Sources, access.IdentityBindingSubject{Kind: "ServiceAccount", Name: caller, Namespace: benchNamespace})
-		}
-		objects = append(objects, t)
+		objects = append(objects, p.target(fmt.Sprintf("%s-%d", p.Name, i), p.Callers[i:min(i+sourcesPerTarget, len(p.Callers))]))
 	}
 	return objects
+}
+
+// target lets accounts of the pod's namespace call it.
+func (p hostPod) target(name string, callers []string) *access.TrafficTarget {
+	t := &access.TrafficTarget{
+		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace(), Name: name},
+		Spec: access.TrafficTargetSpec{
+			Destination: access.IdentityBindingSubject{Kind: "ServiceAccount", Name: p.Name},
+			Rules:       []access.TrafficTargetRule{{Kind: "HTTPRouteGroup", Name: "api"}},
+		},
+	}
+	for _, caller := range callers {
+		t.Spec.Sources = append(t.Spec.Sources, access.IdentityBindingSubject{Kind: "ServiceAccount", Name: caller, Namespace: benchNamespace})
+	}
+	return t
 }
 
 // startHost starts a mesh and returns once it is ready to be called.

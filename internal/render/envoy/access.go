@@ -9,6 +9,7 @@ import (
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	networkinputv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/smi-project/smi/mesh"
@@ -34,7 +35,7 @@ func buildAccess(_ *parts, in accessInputs) *Resource {
 	w := newRulesWriter(in.mode, 1)
 	var plaintext *rule
 	if in.port.Plaintext {
-		plaintext = newRule(allowPlaintext)
+		plaintext = newRule(encode(allowPlaintext))
 	}
 	w.add(accessName(in.port.Number), plaintext, in.granted.rules, in.granted.sources)
 	return w.resources()[0]
@@ -140,16 +141,18 @@ func grantSets(in portGrantsInputs) ([]grantSet, map[mesh.Principal]int) {
 
 // grantRules is a grant in Envoy's terms, the same for each of its sources.
 type grantRules struct {
-	allow *xdsmatcherv3.Matcher_OnMatch
+	// allow is an encoded OnMatch.
+	allow []byte
 	// every tells that the grant allows every request.
-	every      bool
-	conditions []*xdsmatcherv3.Matcher_MatcherList_Predicate
+	every bool
+	// conditions are encoded Predicates.
+	conditions [][]byte
 }
 
-// sourceRules is the union of a source's grants (AC-3).
-func sourceRules(grants []*mesh.Grant, known map[*mesh.Grant]*grantRules) *xdsmatcherv3.Matcher_OnMatch {
+// sourceRules is the union of a source's grants (AC-3), as an encoded OnMatch.
+func sourceRules(grants []*mesh.Grant, known map[*mesh.Grant]*grantRules) []byte {
 	slices.SortFunc(grants, func(a, b *mesh.Grant) int { return a.Target.Compare(b.Target) })
-	var list []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher
+	var list []byte
 	for _, g := range grants {
 		r := known[g]
 		if r == nil {
@@ -160,61 +163,72 @@ func sourceRules(grants []*mesh.Grant, known map[*mesh.Grant]*grantRules) *xdsma
 			return r.allow
 		}
 		for _, c := range r.conditions {
-			list = append(list, &xdsmatcherv3.Matcher_MatcherList_FieldMatcher{Predicate: c, OnMatch: r.allow})
+			list = appendHead(list, fieldMatchers, fieldSize(fieldPredicate, len(c))+fieldSize(fieldOnMatch, len(r.allow)))
+			list = appendField(list, fieldPredicate, c)
+			list = appendField(list, fieldOnMatch, r.allow)
 		}
 	}
 	if len(list) == 0 {
-		return deny
+		return encodedDeny
 	}
-	return &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Matcher{Matcher: &xdsmatcherv3.Matcher{
-		MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{Matchers: list}},
-		OnNoMatch:   deny,
-	}}}
+	out := appendHead(nil, fieldOnMatchMatcher, len(denyAll)+fieldSize(fieldMatcherList, len(list)))
+	return appendField(append(out, denyAll...), fieldMatcherList, list)
 }
 
 func newGrantRules(g *mesh.Grant) *grantRules {
-	r := &grantRules{allow: accessAction(g.Target.String(), rbacconfigv3.RBAC_ALLOW), every: g.Connections}
+	r := &grantRules{allow: filled(allowTemplate, g.Target.String()), every: g.Connections}
 	for _, m := range g.Matches {
 		conditions, ok := matchConditions(m)
 		switch {
 		case !ok:
 		case len(conditions) == 0:
 			r.every = true
-		case len(conditions) == 1:
-			r.conditions = append(r.conditions, conditions[0])
 		default:
-			r.conditions = append(r.conditions, &xdsmatcherv3.Matcher_MatcherList_Predicate{
-				MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_AndMatcher{AndMatcher: predicates(conditions)},
-			})
+			r.conditions = append(r.conditions, oneOrList(fieldAndMatcher, conditions))
 		}
 	}
 	return r
 }
 
-// matchConditions are all that must hold (SP-5); none means every request. It
-// returns false for a match that Envoy could not be told, which then grants
-// nothing.
-func matchConditions(m *mesh.Match) ([]*xdsmatcherv3.Matcher_MatcherList_Predicate, bool) {
-	var all []*xdsmatcherv3.Matcher_MatcherList_Predicate
+// matchConditions are all that must hold (SP-5), as encoded Predicates; none
+// means every request. It returns false for a match that Envoy could not be
+// told, which then grants nothing.
+func matchConditions(m *mesh.Match) ([][]byte, bool) {
+	var all [][]byte
 	if m.Path != "" {
-		all = append(all, condition(pathInput, regexValue(pathExpression(m.Path))))
+		all = append(all, filled(pathTemplate, pathExpression(m.Path)))
 	}
 	if len(m.Methods) > 0 {
-		methods := make([]*xdsmatcherv3.Matcher_MatcherList_Predicate, len(m.Methods))
+		methods := make([][]byte, len(m.Methods))
 		for i, method := range m.Methods {
-			methods[i] = condition(methodInput, exactValue(method))
+			methods[i] = filled(methodTemplate, method)
 		}
-		all = append(all, anyOf(methods))
+		all = append(all, oneOrList(fieldOrMatcher, methods))
 	}
 	for _, h := range m.Headers {
 		header, value, ok := headerCondition(h)
 		if !ok {
 			return nil, false
 		}
-		input := xdsTyped("header", &matcherv3.HttpRequestHeaderMatchInput{HeaderName: header})
-		all = append(all, condition(input, regexValue(value)))
+		all = append(all, filled(headerTemplate, header, value))
 	}
 	return all, true
+}
+
+// oneOrList is a Predicate of several in that field, or the only one.
+func oneOrList(field protowire.Number, predicates [][]byte) []byte {
+	if len(predicates) == 1 {
+		return predicates[0]
+	}
+	size := 0
+	for _, p := range predicates {
+		size += fieldSize(fieldPredicates, len(p))
+	}
+	b := appendHead(make([]byte, 0, fieldSize(field, size)), field, size)
+	for _, p := range predicates {
+		b = appendField(b, fieldPredicates, p)
+	}
+	return b
 }
 
 // headerCondition is the header and the expression that Envoy is told for a
@@ -225,19 +239,6 @@ func headerCondition(h mesh.HeaderMatch) (header, expr string, ok bool) {
 	}
 	expr, ok = hostExpression(h.Value)
 	return ":authority", expr, ok
-}
-
-func anyOf(alternatives []*xdsmatcherv3.Matcher_MatcherList_Predicate) *xdsmatcherv3.Matcher_MatcherList_Predicate {
-	if len(alternatives) == 1 {
-		return alternatives[0]
-	}
-	return &xdsmatcherv3.Matcher_MatcherList_Predicate{
-		MatchType: &xdsmatcherv3.Matcher_MatcherList_Predicate_OrMatcher{OrMatcher: predicates(alternatives)},
-	}
-}
-
-func predicates(list []*xdsmatcherv3.Matcher_MatcherList_Predicate) *xdsmatcherv3.Matcher_MatcherList_Predicate_PredicateList {
-	return &xdsmatcherv3.Matcher_MatcherList_Predicate_PredicateList{Predicate: list}
 }
 
 func condition(input *xdscorev3.TypedExtensionConfig, value *xdsmatcherv3.StringMatcher) *xdsmatcherv3.Matcher_MatcherList_Predicate {
@@ -265,10 +266,17 @@ func exactValue(s string) *xdsmatcherv3.StringMatcher {
 // Inputs and actions that every rule shares.
 var (
 	keyInput       = stateInput(stateKey)
-	pathInput      = stateInput(statePath)
-	methodInput    = xdsTyped("method", &matcherv3.HttpRequestHeaderMatchInput{HeaderName: ":method"})
 	deny           = accessAction(Denied, rbacconfigv3.RBAC_DENY)
 	allowPlaintext = accessAction(Plaintext, rbacconfigv3.RBAC_ALLOW)
+	encodedDeny    = encode(deny)
+
+	// Templates of an OnMatch for the name of a TrafficTarget, and of Predicates
+	// for an expression, a method, and a header and an expression.
+	allowTemplate  = newTemplate(accessAction(hole(1), rbacconfigv3.RBAC_ALLOW))
+	pathTemplate   = newTemplate(condition(stateInput(statePath), regexValue(hole(1))))
+	methodTemplate = newTemplate(condition(headerInput("method", ":method"), exactValue(hole(1))))
+	headerTemplate = newTemplate(condition(headerInput("header", hole(1)), regexValue(hole(2))))
+
 	// denyAll is a Matcher that matches nothing, byKey a MatcherTree without rules,
 	// both encoded.
 	denyAll = encode(&xdsmatcherv3.Matcher{OnNoMatch: deny})
@@ -277,6 +285,10 @@ var (
 
 func stateInput(key string) *xdscorev3.TypedExtensionConfig {
 	return xdsTyped("state", &networkinputv3.FilterStateInput{Key: key})
+}
+
+func headerInput(name, header string) *xdscorev3.TypedExtensionConfig {
+	return xdsTyped(name, &matcherv3.HttpRequestHeaderMatchInput{HeaderName: header})
 }
 
 func accessAction(name string, action rbacconfigv3.RBAC_Action) *xdsmatcherv3.Matcher_OnMatch {

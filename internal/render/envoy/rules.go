@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"slices"
 
-	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -21,11 +20,20 @@ const (
 	fieldAnyValue      = 2 // of an Any
 	fieldMatcher       = 4 // of RBAC
 	fieldShadowMatcher = 5 // of RBAC
+	fieldMatcherList   = 1 // of a Matcher
 	fieldMatcherTree   = 2 // of a Matcher
 	fieldExactMatchMap = 2 // of a MatcherTree
 	fieldMap           = 1 // of a MatchMap
 	fieldMapKey        = 1 // of an entry of a map
 	fieldMapValue      = 2 // of an entry of a map
+
+	fieldOnMatchMatcher = 1 // of an OnMatch
+	fieldMatchers       = 1 // of a MatcherList
+	fieldPredicate      = 1 // of a FieldMatcher
+	fieldOnMatch        = 2 // of a FieldMatcher
+	fieldOrMatcher      = 2 // of a Predicate
+	fieldAndMatcher     = 3 // of a Predicate
+	fieldPredicates     = 1 // of a PredicateList
 )
 
 var (
@@ -42,10 +50,7 @@ type rule struct {
 	sum     [sha256.Size]byte
 }
 
-func newRule(onMatch *xdsmatcherv3.Matcher_OnMatch) *rule {
-	b := encode(onMatch)
-	return &rule{b, sha256.Sum256(b)}
-}
+func newRule(onMatch []byte) *rule { return &rule{onMatch, sha256.Sum256(onMatch)} }
 
 // rulesWriter puts configurations of the RBAC filter down. Its matcher form
 // finds a source's grants in one look-up; what nothing allows is denied (AC-1),
@@ -194,4 +199,13 @@ func fieldSize(field protowire.Number, size int) int {
 // appendHead begins a field of so many bytes.
 func appendHead(b []byte, field protowire.Number, size int) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.BytesType), uint64(size))
+}
+
+func appendField(b []byte, field protowire.Number, content []byte) []byte {
+	return append(appendHead(b, field, len(content)), content...)
+}
+
+// filled is a template with these strings in its holes.
+func filled(t *template, values ...string) []byte {
+	return t.fill(make([]byte, 0, sizeOf(t.parts, values)), values...)
 }
