@@ -194,7 +194,11 @@ func (r *run) apply(ctx context.Context, t *T, objects map[key]*unstructured.Uns
 	if err == nil && t != nil && objects != nil {
 		t.objects = objects
 	}
-	if err != nil && before != nil && objects != nil {
+	switch {
+	case err == nil || objects == nil:
+	case before == nil:
+		delete(r.active, t)
+	default:
 		r.active[t] = before
 	}
 	return err

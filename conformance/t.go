@@ -38,17 +38,37 @@ type session struct {
 // same kind and name, and returns when every proxy follows. An object of the
 // fixture may be replaced, for the duration of the case.
 func (t *T) Apply(manifests ...string) {
+	if err := t.apply(manifests); err != nil {
+		t.Fatalf("%v", err)
+	}
+}
+
+// TryApply is Apply for what a mesh may refuse when it is applied, such as an
+// expression that does not compile. It returns false where the mesh did: then
+// everything is as before, and what was refused grants nothing.
+func (t *T) TryApply(manifests ...string) bool {
+	err := t.apply(manifests)
+	var refused *Refused
+	if err != nil && !errors.As(err, &refused) {
+		t.Fatalf("%v", err)
+	}
+	return err == nil
+}
+
+// apply adds the objects of manifests to those of the case. The error is a
+// *Refused, or says that the manifests or the mesh are not in order.
+func (t *T) apply(manifests []string) error {
 	changed := maps.Clone(t.objects)
 	for _, name := range manifests {
 		objects, err := load(t.run.suite.Manifests, name)
 		if err != nil {
-			t.Fatalf("%v", err)
+			return err
 		}
 		for _, o := range objects {
 			changed[keyOf(o)] = o
 		}
 	}
-	t.become(changed)
+	return t.become(changed)
 }
 
 // Remove removes an object that the case has applied, and returns when every proxy
@@ -63,7 +83,9 @@ func (t *T) Remove(kind, name string) {
 	if len(changed) == len(t.objects) {
 		t.Fatalf("this case has no %s %s", kind, name)
 	}
-	t.become(changed)
+	if err := t.become(changed); err != nil {
+		t.Fatalf("%v", err)
+	}
 }
 
 // WithoutControl takes away what allows control requests, for a mesh in which
@@ -71,18 +93,20 @@ func (t *T) Remove(kind, name string) {
 // ends, so it has to show otherwise that the mesh is well.
 func (t *T) WithoutControl() {
 	t.run.withoutControl(t)
-	t.become(t.objects)
+	if err := t.become(t.objects); err != nil {
+		t.Fatalf("%v", err)
+	}
 }
 
-func (t *T) become(objects map[key]*unstructured.Unstructured) {
+// become makes the objects those of the case. The error is a *Refused, or says that
+// the mesh does not follow.
+func (t *T) become(objects map[key]*unstructured.Unstructured) error {
 	err := t.run.apply(t.ctx, t, objects)
 	var refused *Refused
-	switch {
-	case errors.As(err, &refused):
-		t.Fatalf("%v", refused)
-	case err != nil:
-		t.Fatalf("the mesh does not follow: %v", err)
+	if err != nil && !errors.As(err, &refused) {
+		return fmt.Errorf("the mesh does not follow: %w", err)
 	}
+	return err
 }
 
 // Send sends the call once, or as often as count says, and returns what came. It
