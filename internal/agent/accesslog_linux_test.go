@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"google.golang.org/grpc"
 
 	"github.com/smi-project/smi/internal/agent/accesslog"
@@ -20,8 +19,8 @@ import (
 )
 
 // connectionBootstrap has a TCP listener whose traffic is described in every
-// way that the access log service reads: a literal tag, a formatted tag, filter
-// state, and the metadata of an RBAC filter that only watches.
+// way that the access log service reads: a literal tag, formatted tags, and the
+// metadata of an RBAC filter that only watches.
 const connectionBootstrap = `
 node: {id: a, cluster: b}
 admin: {address: {pipe: {path: %q, mode: 384}}}
@@ -55,9 +54,9 @@ static_resources:
                 transport_api_version: V3
                 buffer_flush_interval: 0.1s
                 grpc_service: {envoy_grpc: {cluster_name: smi-als}}
-                filter_state_objects_to_log: [smi.source]
                 custom_tags:
                 - {tag: smi.side, literal: {value: server}}
+                - {tag: smi.source, value: '%%FILTER_STATE(smi.source:PLAIN)%%'}
                 - {tag: smi.service, value: 'bank/ledger:%%START_TIME(9)%%'}
   clusters:
   - name: app
@@ -155,10 +154,10 @@ func serveLog(t *testing.T, socket string, sink accesslog.Sink) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer()
-	accesslogv3.RegisterAccessLogServiceServer(server, accesslog.NewService(accesslog.Local{
+	server := grpc.NewServer(accesslog.ServerOptions()...)
+	accesslog.NewService(accesslog.Local{
 		TrustDomain: trustDomain, Pod: mesh.Name{Namespace: "bank", Name: "ledger-0"}, Account: ledger, Workload: "ledger",
-	}, sink))
+	}, sink).Register(server)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	t.Cleanup(func() { server.Stop(); <-done })

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"path/filepath"
 
-	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
@@ -148,9 +147,9 @@ func (a *Agent) serve(running, serving context.Context, group *errgroup.Group) e
 	if err != nil {
 		return err
 	}
-	server := grpc.NewServer(grpc.ForceServerCodecV2(newTolerantCodec()))
+	server := grpc.NewServer(accesslog.ServerOptions()...)
 	a.secrets.register(serving, server, a.logger)
-	accesslogv3.RegisterAccessLogServiceServer(server, accesslog.NewService(a.local(), a.cfg.Sink))
+	accesslog.NewService(a.local(), a.cfg.Sink).Register(server)
 	group.Go(func() error { return server.Serve(listener) })
 	group.Go(func() error { return a.secrets.follow(serving, a.keeper) })
 	// The streams of a dead Envoy end by themselves; nothing is waited for.

@@ -17,8 +17,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -59,7 +57,7 @@ func peerTLS(uris ...string) *datav3.TLSProperties {
 	return &datav3.TLSProperties{PeerCertificateProperties: &datav3.TLSProperties_CertificateProperties{SubjectAltName: sans}}
 }
 
-func metadata(t *testing.T, filter string, fields map[string]any) *corev3.Metadata {
+func metadata(t testing.TB, filter string, fields map[string]any) *corev3.Metadata {
 	t.Helper()
 	s, err := structpb.NewStruct(fields)
 	if err != nil {
@@ -86,7 +84,7 @@ func TestServersHTTPEntry(t *testing.T) {
 		Service:     "bank/ledger:80", Method: "GET", Authority: "ledger.bank", Path: "/accounts/7", Code: 200, GRPCStatus: NoStatus, Grant: "bank/web-reads",
 		UpstreamCluster: "app", UpstreamHost: "[::1]:8080",
 	}
-	if diff := cmp.Diff(want, local.fromHTTP(in)); diff != "" {
+	if diff := cmp.Diff(want, readHTTP(t, in)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -95,7 +93,7 @@ func TestClientsEntryKnowsBothEnds(t *testing.T) {
 	in := &datav3.HTTPAccessLogEntry{CommonProperties: common(map[string]string{
 		TagSide: "client", TagDestination: string(webID), TagWorkload: "web", TagPod: "web-3", TagSource: "spiffe://cluster.local/ns/a/sa/b", TagBackend: "shop/web-v2:80", TagSplit: "shop/web",
 	})}
-	e := local.fromHTTP(in)
+	e := readHTTP(t, in)
 	if diff := cmp.Diff(Peer{Principal: ledgerID, Account: ledger, Workload: "ledger", Pod: "ledger-0"}, e.Source); diff != "" {
 		t.Errorf("source: %s", diff)
 	}
@@ -127,29 +125,10 @@ func TestSourceOfAServer(t *testing.T) {
 				in.CustomTags[k] = v
 			}
 			in.TlsProperties = c.tls
-			if got := local.fromCommon(in).Source.Principal; got != c.want {
+			if got := readTCP(t, in).Source.Principal; got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
-	}
-}
-
-func TestFilterStateStandsInForTags(t *testing.T) {
-	pack := func(m proto.Message) *anypb.Any {
-		a, err := anypb.New(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a
-	}
-	in := common(map[string]string{TagSide: "server", TagGrant: "bank/tagged"})
-	in.FilterStateObjects = map[string]*anypb.Any{
-		TagSource: pack(wrapperspb.String(string(webID))), TagService: pack(wrapperspb.Bytes([]byte("bank/ledger:80"))),
-		TagGrant: pack(wrapperspb.String("bank/state")), TagBackend: pack(durationpb.New(1)),
-	}
-	e := local.fromCommon(in)
-	if e.Source.Principal != webID || e.Service != "bank/ledger:80" || e.Grant != "bank/tagged" || e.Backend != "" {
-		t.Errorf("%+v", e)
 	}
 }
 
@@ -164,13 +143,13 @@ func TestDenials(t *testing.T) {
 			e.Response = &datav3.HTTPResponseProperties{ResponseCodeDetails: "rbac_access_denied_matched_policy[none]"}
 		}, true, false, ""},
 		"enforced": {func(e *datav3.HTTPAccessLogEntry) {
-			e.CommonProperties.Metadata = metadata(t, httpRBAC, map[string]any{"enforced_engine_result": "denied", "enforced_effective_policy_id": "denied"})
+			e.CommonProperties.Metadata = metadata(t, rbacFilters[0], map[string]any{"enforced_engine_result": "denied", "enforced_effective_policy_id": "denied"})
 		}, true, false, "denied"},
 		"allowed": {func(e *datav3.HTTPAccessLogEntry) {
-			e.CommonProperties.Metadata = metadata(t, httpRBAC, map[string]any{"enforced_engine_result": "allowed", "enforced_effective_policy_id": "bank/web-reads"})
+			e.CommonProperties.Metadata = metadata(t, rbacFilters[0], map[string]any{"enforced_engine_result": "allowed", "enforced_effective_policy_id": "bank/web-reads"})
 		}, false, false, "bank/web-reads"},
 		"audit (AC-16)": {func(e *datav3.HTTPAccessLogEntry) {
-			e.CommonProperties.Metadata = metadata(t, networkRBAC, map[string]any{"shadow_engine_result": "denied"})
+			e.CommonProperties.Metadata = metadata(t, rbacFilters[1], map[string]any{"shadow_engine_result": "denied"})
 		}, false, true, ""},
 		"audit tag":     {func(e *datav3.HTTPAccessLogEntry) { e.CommonProperties.CustomTags[TagAudit] = "denied" }, false, true, ""},
 		"audited grant": {func(e *datav3.HTTPAccessLogEntry) { e.CommonProperties.CustomTags[TagAudit] = "bank/web-reads" }, false, false, ""},
@@ -178,7 +157,7 @@ func TestDenials(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			in := &datav3.HTTPAccessLogEntry{CommonProperties: common(map[string]string{TagSide: "server"})}
 			c.change(in)
-			e := local.fromHTTP(in)
+			e := readHTTP(t, in)
 			if e.Denied != c.denied || e.WouldDeny != c.would || e.Grant != c.grant {
 				t.Errorf("denied %t, would deny %t, grant %q; want %t, %t, %q", e.Denied, e.WouldDeny, e.Grant, c.denied, c.would, c.grant)
 			}
@@ -194,8 +173,9 @@ func TestEveryFlagHasAShortForm(t *testing.T) {
 			t.Errorf("%s has none", f.Name())
 		}
 	}
-	got := flags(&datav3.ResponseFlags{UpstreamConnectionFailure: true, NoHealthyUpstream: true, UnauthorizedDetails: &datav3.ResponseFlags_Unauthorized{}})
-	if diff := cmp.Diff([]string{"UH", "UF", "UAEX"}, got); diff != "" {
+	in := common(nil)
+	in.ResponseFlags = &datav3.ResponseFlags{UpstreamConnectionFailure: true, NoHealthyUpstream: true, UnauthorizedDetails: &datav3.ResponseFlags_Unauthorized{}}
+	if diff := cmp.Diff([]string{"UH", "UF", "UAEX"}, readTCP(t, in).Flags); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -211,7 +191,7 @@ func TestFailures(t *testing.T) {
 		"0": false, "1": false, "2": true, "3": false, "4": true, "5": false, "7": false, "8": false,
 		"12": true, "13": true, "14": true, "15": true, "16": false, "": false, "999": false, "-2": false,
 	} {
-		e := local.fromHTTP(grpcEntry(status))
+		e := readHTTP(t, grpcEntry(status))
 		if e.Protocol != GRPC || e.Failed() != want {
 			t.Errorf("grpc-status %q: protocol %s, failed %t; want %t", status, e.Protocol, e.Failed(), want)
 		}
@@ -232,8 +212,8 @@ func TestFailures(t *testing.T) {
 func serve(t *testing.T, sink Sink) servicev3.AccessLogService_StreamAccessLogsClient {
 	t.Helper()
 	listener := bufconn.Listen(1 << 16)
-	server := grpc.NewServer()
-	servicev3.RegisterAccessLogServiceServer(server, NewService(local, sink))
+	server := grpc.NewServer(ServerOptions()...)
+	NewService(local, sink).Register(server)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	conn, err := grpc.NewClient("passthrough:///x", grpc.WithTransportCredentials(insecure.NewCredentials()),

@@ -1,21 +1,20 @@
 package accesslog
 
 import (
+	"bytes"
+	"cmp"
 	"net"
 	"strconv"
-	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	datav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/smi-project/smi/mesh"
 )
 
-// The tags and filter state objects that listeners describe their traffic by;
-// the package comment says what is in them.
+// The tags that listeners describe their traffic by; the package comment says
+// what is in them.
 const (
 	TagSide        = "smi.side"
 	TagSource      = "smi.source"
@@ -29,14 +28,56 @@ const (
 	TagPod         = "smi.pod"
 )
 
+// Where a record keeps the tags.
 const (
-	// maxPath, for authorities too, and maxTag bound what an entry carries, in bytes.
+	atSide = iota
+	atSource
+	atDestination
+	atService
+	atBackend
+	atSplit
+	atGrant
+	atAudit
+	atWorkload
+	atPod
+	tagCount
+)
+
+// tagIndex is where a record keeps the tag of that name, -1 for a foreign one.
+func tagIndex(name []byte) int {
+	switch string(name) {
+	case TagSide:
+		return atSide
+	case TagSource:
+		return atSource
+	case TagDestination:
+		return atDestination
+	case TagService:
+		return atService
+	case TagBackend:
+		return atBackend
+	case TagSplit:
+		return atSplit
+	case TagGrant:
+		return atGrant
+	case TagAudit:
+		return atAudit
+	case TagWorkload:
+		return atWorkload
+	case TagPod:
+		return atPod
+	}
+	return -1
+}
+
+// maxPath, for authorities too, and maxTag bound what an entry carries, in bytes.
+const (
 	maxPath = 256
 	maxTag  = 512
-
-	httpRBAC    = "envoy.filters.http.rbac"
-	networkRBAC = "envoy.filters.network.rbac"
 )
+
+// rbacFilters are those whose decisions are read; the first one counts.
+var rbacFilters = [...]string{"envoy.filters.http.rbac", "envoy.filters.network.rbac"}
 
 // Local is the pod whose proxy sends the log.
 type Local struct {
@@ -50,141 +91,142 @@ func (l Local) peer() Peer {
 	return Peer{Principal: mesh.PrincipalOf(l.TrustDomain, l.Account), Account: l.Account, Workload: l.Workload, Pod: l.Pod.Name}
 }
 
-func (l Local) fromHTTP(in *datav3.HTTPAccessLogEntry) *Entry {
-	e := l.fromCommon(in.GetCommonProperties())
-	req, resp := in.GetRequest(), in.GetResponse()
-	e.Protocol, e.GRPCStatus = HTTP, NoStatus
-	if m := req.GetRequestMethod(); m != corev3.RequestMethod_METHOD_UNSPECIFIED {
-		e.Method = m.String()
+// converter makes entries of the records of one stream.
+type converter struct {
+	local Local
+	self  Peer
+	names names
+	hosts names
+}
+
+func newConverter(local Local) *converter {
+	return &converter{local: local, self: local.peer(), names: names{}, hosts: names{}}
+}
+
+// entry makes an entry of a record. It does not keep the record.
+func (c *converter) entry(r *record, http bool) Entry {
+	e := Entry{
+		Time: r.start.time(), Duration: r.duration.duration(), Protocol: TCP, GRPCStatus: NoStatus,
+		Side: Side(c.tag(r, atSide)), Service: c.tag(r, atService), Backend: c.tag(r, atBackend), Split: c.tag(r, atSplit),
+		Grant: c.tag(r, atGrant), Audit: c.tag(r, atAudit),
+		Flags:           flags(r.flags),
+		UpstreamCluster: c.names.text(r.cluster), UpstreamHost: c.host(r.host),
 	}
-	// Not original_path, which is a header that a client can send.
-	path, _, _ := strings.Cut(req.GetPath(), "?")
-	e.Path, e.Authority = cut(path, maxPath), cut(req.GetAuthority(), maxPath)
-	e.Code = int(resp.GetResponseCode().GetValue())
-	status, ok := resp.GetResponseTrailers()["grpc-status"]
-	if !ok {
-		status, ok = resp.GetResponseHeaders()["grpc-status"]
+	if !r.duration.set {
+		e.Duration = r.lastSent.duration()
 	}
-	if ok || strings.HasPrefix(req.GetRequestHeaders()["content-type"], "application/grpc") {
-		e.Protocol = GRPC
-	}
-	if n, err := strconv.ParseUint(status, 10, 8); err == nil {
-		e.GRPCStatus = int(n)
-	}
-	if strings.HasPrefix(resp.GetResponseCodeDetails(), "rbac_access_denied") {
-		e.Denied = true
+	c.ends(r, &e)
+	c.decide(r, &e)
+	if http {
+		c.http(r, &e)
 	}
 	return e
 }
 
-func (l Local) fromTCP(in *datav3.TCPAccessLogEntry) *Entry {
-	e := l.fromCommon(in.GetCommonProperties())
-	e.Protocol, e.GRPCStatus = TCP, NoStatus
-	return e
-}
-
-func (l Local) fromCommon(in *datav3.AccessLogCommon) *Entry {
-	tags := tagReader{in}
-	e := &Entry{
-		Time: in.GetStartTime().AsTime(), Duration: in.GetDuration().AsDuration(),
-		Side: Side(tags.get(TagSide)), Service: tags.get(TagService), Backend: tags.get(TagBackend), Split: tags.get(TagSplit),
-		Grant: tags.get(TagGrant), Audit: tags.get(TagAudit),
-		Flags:           flags(in.GetResponseFlags()),
-		UpstreamCluster: cut(in.GetUpstreamCluster(), maxTag), UpstreamHost: address(in.GetUpstreamRemoteAddress()),
-	}
-	if in.GetDuration() == nil {
-		e.Duration = in.GetTimeToLastDownstreamTxByte().AsDuration()
-	}
-	source, destination := mesh.Principal(tags.get(TagSource)), mesh.Principal(tags.get(TagDestination))
+// ends adds source and destination.
+func (c *converter) ends(r *record, e *Entry) {
+	source, destination := c.tag(r, atSource), c.tag(r, atDestination)
 	switch e.Side {
 	case Client:
-		e.Source = l.peer()
-		e.Destination = l.remote(destination)
-		e.Destination.Workload, e.Destination.Pod = tags.get(TagWorkload), tags.get(TagPod)
+		e.Source, e.Destination = c.self, c.remote(destination)
+		e.Destination.Workload, e.Destination.Pod = c.tag(r, atWorkload), c.tag(r, atPod)
 	case Server:
-		if san := peerSAN(in.GetTlsProperties()); san != "" {
-			source = san
+		if r.uris == 1 {
+			source = c.names.text(r.uri)
 		}
-		e.Source, e.Destination = l.remote(source), l.peer()
+		e.Source, e.Destination = c.remote(source), c.self
 	default:
 		e.Side = ""
-		e.Source, e.Destination = l.remote(source), l.remote(destination)
+		e.Source, e.Destination = c.remote(source), c.remote(destination)
 	}
-	rbac(in, e)
+}
+
+// http adds what only requests have.
+func (c *converter) http(r *record, e *Entry) {
+	e.Protocol = HTTP
+	if r.gRPC || bytes.HasPrefix(r.contentType, []byte("application/grpc")) {
+		e.Protocol = GRPC
+	}
+	if r.method != 0 {
+		e.Method = corev3.RequestMethod_name[int32(r.method)]
+	}
+	// Not original_path, which is a header that a client can send.
+	path, _, _ := bytes.Cut(r.path, []byte("?"))
+	e.Path, e.Authority = text(path, maxPath), text(r.authority, maxPath)
+	e.Code = int(uint32(r.code))
+	if r.gRPC {
+		if n, err := strconv.ParseUint(string(r.status), 10, 8); err == nil {
+			e.GRPCStatus = int(n)
+		}
+	}
+	if bytes.HasPrefix(r.details, []byte("rbac_access_denied")) {
+		e.Denied = true
+	}
+}
+
+// decide adds what Envoy's RBAC filters decided, and what their shadow would
+// have decided.
+func (c *converter) decide(r *record, e *Entry) {
+	for i := range r.decisions {
+		d := &r.decisions[i]
+		e.Denied = e.Denied || string(d.enforced) == Denied
+		e.WouldDeny = e.WouldDeny || string(d.shadow) == Denied
+		if e.Grant == "" {
+			e.Grant = c.names.text(d.enforcedBy)
+		}
+		if e.Audit == "" {
+			e.Audit = c.names.text(d.shadowBy)
+		}
+	}
 	e.Denied = e.Denied || e.Grant == Denied
 	e.WouldDeny = e.WouldDeny || e.Audit == Denied
-	return e
 }
 
-func (l Local) remote(p mesh.Principal) Peer {
-	account, _ := p.Account(l.TrustDomain)
-	return Peer{Principal: p, Account: account}
-}
-
-// tagReader reads custom tags, and filter state where there is none.
-type tagReader struct{ common *datav3.AccessLogCommon }
-
-func (r tagReader) get(name string) string {
-	if v, ok := r.common.GetCustomTags()[name]; ok && v != "-" {
-		return cut(v, maxTag)
-	}
-	return cut(stringValue(r.common.GetFilterStateObjects()[name]), maxTag)
-}
-
-// stringValue reads the forms in which Envoy's string objects are serialised.
-func stringValue(object *anypb.Any) string {
-	if object == nil {
-		return ""
-	}
-	var s wrapperspb.StringValue
-	if object.MessageIs(&s) && object.UnmarshalTo(&s) == nil {
-		return s.GetValue()
-	}
-	var b wrapperspb.BytesValue
-	if object.MessageIs(&b) && object.UnmarshalTo(&b) == nil {
-		return string(b.GetValue())
+// tag is the value of a tag; "-" is what Envoy writes for none.
+func (c *converter) tag(r *record, at int) string {
+	if v := r.tags[at]; string(v) != "-" {
+		return c.names.text(v)
 	}
 	return ""
 }
 
-// peerSAN is the one URI SAN of the certificate that a connection showed.
-func peerSAN(tls *datav3.TLSProperties) mesh.Principal {
-	var uris []string
-	for _, san := range tls.GetPeerCertificateProperties().GetSubjectAltName() {
-		if uri := san.GetUri(); uri != "" {
-			uris = append(uris, uri)
-		}
-	}
-	if len(uris) != 1 {
-		return ""
-	}
-	return mesh.Principal(cut(uris[0], maxTag))
+func (c *converter) remote(id string) Peer {
+	p := mesh.Principal(id)
+	account, _ := p.Account(c.local.TrustDomain)
+	return Peer{Principal: p, Account: account}
 }
 
-// rbac reads what Envoy's RBAC filters decided, and what their shadow would
-// have decided.
-func rbac(in *datav3.AccessLogCommon, e *Entry) {
-	for _, filter := range []string{httpRBAC, networkRBAC} {
-		fields := in.GetMetadata().GetFilterMetadata()[filter].GetFields()
-		e.Denied = e.Denied || fields["enforced_engine_result"].GetStringValue() == Denied
-		e.WouldDeny = e.WouldDeny || fields["shadow_engine_result"].GetStringValue() == Denied
-		if e.Grant == "" {
-			e.Grant = cut(fields["enforced_effective_policy_id"].GetStringValue(), maxTag)
-		}
-		if e.Audit == "" {
-			e.Audit = cut(fields["shadow_effective_policy_id"].GetStringValue(), maxTag)
-		}
-	}
+// host is the text of an encoded address.
+func (c *converter) host(address []byte) string {
+	return c.hosts.remember(address, func() string { return addressText(address) })
 }
 
-func address(a *corev3.Address) string {
-	if s := a.GetSocketAddress(); s != nil {
-		return net.JoinHostPort(s.GetAddress(), strconv.FormatUint(uint64(s.GetPortValue()), 10))
+func addressText(address []byte) string {
+	var malformed bool
+	for f := walk(address, &malformed); f.next(); {
+		switch f.tag {
+		case addressSocket:
+			var host string
+			var port uint64
+			for s := f.within(); s.next(); {
+				switch s.tag {
+				case socketHost:
+					host = text(s.bytes, maxTag)
+				case socketPort:
+					port = s.number
+				}
+			}
+			return net.JoinHostPort(host, strconv.FormatUint(port, 10))
+		case addressPipe, addressInternal:
+			for s := f.within(); s.next(); {
+				// The path of a pipe, and the name of an internal listener.
+				if s.tag == addressName {
+					return text(s.bytes, maxTag)
+				}
+			}
+		}
 	}
-	if p := a.GetPipe(); p != nil {
-		return p.GetPath()
-	}
-	return a.GetEnvoyInternalAddress().GetServerListenerName()
+	return ""
 }
 
 // flagNames are the fields of ResponseFlags and the short forms that Envoy's
@@ -202,32 +244,25 @@ var flagNames = map[protoreflect.Name]string{
 	"dns_resolution_failure": "DF", "downstream_remote_reset": "DR",
 }
 
-// flags lists the flags that are set, in the order of the message. One that is
-// newer than this table goes by the name of its field.
-func flags(f *datav3.ResponseFlags) []string {
-	if f == nil {
-		return nil
-	}
-	var out []string
-	m := f.ProtoReflect()
-	fields := m.Descriptor().Fields()
+// flagByNumber is the short form of each field of ResponseFlags. One that is
+// newer than the table goes by the name of its field.
+var flagByNumber = func() map[uint64]string {
+	short := map[uint64]string{}
+	fields := (&datav3.ResponseFlags{}).ProtoReflect().Descriptor().Fields()
 	for i := range fields.Len() {
 		field := fields.Get(i)
-		if !m.Has(field) {
-			continue
+		short[uint64(field.Number())] = cmp.Or(flagNames[field.Name()], string(field.Name()))
+	}
+	return short
+}()
+
+// flags are the short forms of those fields of ResponseFlags.
+func flags(numbers []uint64) []string {
+	var out []string
+	for _, n := range numbers {
+		if name, ok := flagByNumber[n]; ok {
+			out = append(out, name)
 		}
-		name, ok := flagNames[field.Name()]
-		if !ok {
-			name = string(field.Name())
-		}
-		out = append(out, name)
 	}
 	return out
-}
-
-func cut(s string, most int) string {
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "")
-	}
-	return s
 }

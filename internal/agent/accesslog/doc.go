@@ -4,9 +4,7 @@
 // Metrics is the Sink that counts.
 //
 // A listener of the mesh describes its traffic by custom tags of its access
-// logger (common_config.custom_tags), or by filter state objects of the same
-// name that are logged (common_config.filter_state_objects_to_log); a tag wins.
-// A value "-" is none. These are read:
+// logger (common_config.custom_tags). A value "-" is none. These are read:
 //
 //	smi.side         "client" or "server": on whose side the proxy stands. What
 //	                 has none is passed on, and not counted
@@ -27,6 +25,10 @@
 // (enforced_* for what was done, shadow_* for what strict mode would have
 // done, AC-16), and grpc-status from logged response headers and trailers
 // (additional_response_headers_to_log, additional_response_trailers_to_log).
+//
+// Every request passes here twice, on the machine that it is served by, so the
+// messages are not decoded as a whole: what is wanted is picked out of them, and
+// what comes again and again (names, series) is kept.
 //
 // The package never decides anything about traffic and never reads bodies. Its
 // socket belongs to the proxy alone, so it believes what the proxy says; what a

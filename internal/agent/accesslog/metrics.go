@@ -50,7 +50,24 @@ type Metrics struct {
 
 	maxEdges int
 	mu       sync.Mutex
-	edges    map[edge]struct{}
+	// edges are those that are told apart, rest those that the others are
+	// counted under.
+	edges, rest map[edge]*series
+}
+
+// series are those of one edge that were counted in before. To look one up by
+// its labels costs more than all else that is done for an entry.
+type series struct {
+	edge     edge
+	counters map[outcome]prometheus.Counter
+	duration prometheus.Observer
+}
+
+// outcome is a kind of series, and the values of the labels that it has besides
+// the edge's.
+type outcome struct {
+	of          *prometheus.CounterVec
+	first, more string
 }
 
 // NewMetrics makes empty metrics that tell at most maxEdges edges apart, or
@@ -72,7 +89,8 @@ func NewMetrics(maxEdges int) *Metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, labels()),
 		maxEdges: maxEdges,
-		edges:    make(map[edge]struct{}),
+		edges:    map[edge]*series{},
+		rest:     map[edge]*series{},
 	}
 }
 
@@ -84,10 +102,12 @@ func (m *Metrics) Observe(e *Entry) {
 	if e.Side == "" {
 		return
 	}
-	at := m.admit(edgeOf(e))
-	values := func(more ...string) []string { return append(at[:len(at):len(at)], more...) }
+	at := edgeOf(e)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.admit(at)
 	if e.Denied || e.WouldDeny {
-		m.denied.WithLabelValues(values(strconv.FormatBool(e.Denied))...).Inc()
+		s.count(outcome{of: m.denied, first: strconv.FormatBool(e.Denied)})
 	}
 	if e.Denied {
 		return
@@ -97,11 +117,27 @@ func (m *Metrics) Observe(e *Entry) {
 		result = "failure"
 	}
 	if e.Protocol == TCP {
-		m.connections.WithLabelValues(values(result)...).Inc()
+		s.count(outcome{of: m.connections, first: result})
 		return
 	}
-	m.requests.WithLabelValues(values(responseClass(e.Code), result)...).Inc()
-	m.duration.WithLabelValues(at[:]...).Observe(e.Duration.Seconds())
+	s.count(outcome{of: m.requests, first: responseClass(e.Code), more: result})
+	if s.duration == nil {
+		s.duration = m.duration.WithLabelValues(s.edge[:]...)
+	}
+	s.duration.Observe(e.Duration.Seconds())
+}
+
+func (s *series) count(o outcome) {
+	counter := s.counters[o]
+	if counter == nil {
+		values := append(s.edge[:len(s.edge):len(s.edge)], o.first)
+		if o.more != "" {
+			values = append(values, o.more)
+		}
+		counter = o.of.WithLabelValues(values...)
+		s.counters[o] = counter
+	}
+	counter.Inc()
 }
 
 func edgeOf(e *Entry) edge {
@@ -124,29 +160,35 @@ func accountLabels(p Peer) (namespace, name string) {
 	return p.Account.Namespace, p.Account.Name
 }
 
-// admit returns the edge to count under: the given one while there is room.
-func (m *Metrics) admit(at edge) edge {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, known := m.edges[at]; known {
-		return at
+// admit returns the series of the edge to count under: the given one while
+// there is room.
+func (m *Metrics) admit(at edge) *series {
+	if s := m.edges[at]; s != nil {
+		return s
 	}
-	if len(m.edges) < m.maxEdges {
-		m.edges[at] = struct{}{}
-		return at
+	among := m.edges
+	if len(m.edges) >= m.maxEdges {
+		for i := 2; i < len(at); i++ {
+			at[i] = Other
+		}
+		among = m.rest
 	}
-	for i := 2; i < len(at); i++ {
-		at[i] = Other
+	s := among[at]
+	if s == nil {
+		s = &series{edge: at, counters: map[outcome]prometheus.Counter{}}
+		among[at] = s
 	}
-	return at
+	return s
 }
 
 func responseClass(code int) string {
 	if code < 100 || code > 599 {
 		return "none"
 	}
-	return strconv.Itoa(code/100) + "xx"
+	return responseClasses[code/100-1]
 }
+
+var responseClasses = [...]string{"1xx", "2xx", "3xx", "4xx", "5xx"}
 
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
