@@ -71,15 +71,17 @@ func TestManySources(t *testing.T) {
 	}
 	soonStatus(t, early, "/accounts", http.StatusOK)
 	soonStatus(t, served, "/little", http.StatusOK)
-	wantAlive(t, append(kept, lost))
+	// What is opened in a connection from before is closed with it all the same.
+	older := hold(t, "stream in a connection that is older than the grant", early.get(t, "/stream").Body, nil)
+	wantAlive(t, append(kept, lost, older))
 
-	r.Store.Delete(targetOf(source(0)))
+	r.Store.Delete(targetOf(source(0)), targetOf("late"))
 	r.Settle()
 	acknowledged := time.Now()
 	wantRefused(t, []*asker{asking}, acknowledged)
 	wantServed(t, []*asker{served})
 	wantStatus(t, losing.keepAlive(t, portHTTP), "/accounts", http.StatusForbidden)
-	wantEnded(t, []*held{lost}, acknowledged)
+	wantEnded(t, []*held{lost, older}, acknowledged)
 	wantAlive(t, kept)
 	wantServed(t, []*asker{served})
 
