@@ -17,13 +17,15 @@ const (
 type Workload string
 
 // The clients. Client and Guest have accounts of their own in Apps; OtherClient
-// has the account "client" in Other; Stranger is outside the mesh.
+// has the account "client" in Other; Stranger is outside the mesh. Control sends
+// the control requests; a case has it ask for more only where nobody else's
+// denials may be among its own.
 const (
 	Client      Workload = Apps + "/client"
 	Guest       Workload = Apps + "/guest"
 	OtherClient Workload = Other + "/client"
 	Stranger    Workload = Outside + "/stranger"
-	control     Workload = Apps + "/control"
+	Control     Workload = Apps + "/control"
 )
 
 // Call is a request that a workload is to send. Its methods return changed

@@ -71,6 +71,14 @@ func (t *T) Denied(c Call) *driver.Answer {
 	return answer
 }
 
+// DeniedWithin expects that the call is denied within a bound, and that a control
+// request succeeds then. It asks again as long as an application answers.
+func (t *T) DeniedWithin(bound time.Duration, c Call) *driver.Answer {
+	for end := time.Now().Add(bound); time.Now().Before(end) && t.Send(c, 1).First.Pod != ""; {
+	}
+	return t.Denied(c)
+}
+
 // Unreached expects that no application answers, in whatever form: what a client
 // outside the mesh is told is not SMI's.
 func (t *T) Unreached(c Call) *driver.Answer {
@@ -122,7 +130,7 @@ func (t *T) control(c Call) {
 	if t.uncontrolled {
 		return
 	}
-	request := control.Get(c.request.Host, 80, "/control")
+	request := Control.Get(c.request.Host, 80, "/control")
 	got := t.Send(request, 1)
 	if got.First.Status != 200 || got.First.Pod == "" {
 		t.record(request, "an answer to the control request", got, "there is an outage: "+describe(&got.First))
@@ -193,6 +201,44 @@ func (t *T) Always(c Call, count int, workload string) {
 	t.record(c, fmt.Sprintf("all of %d by %s", count, workload), got, detail)
 }
 
+// Mixed expects each of count answers to be one of the words (driver.Answer.Word),
+// such as "200 from smi-apps/v1", and every word to be among the answers.
+func (t *T) Mixed(c Call, count int, words ...string) {
+	got := t.Send(c, count)
+	var wrong []string
+	for _, word := range slices.Sorted(maps.Keys(got.Words)) {
+		if !slices.Contains(words, word) {
+			wrong = append(wrong, fmt.Sprintf("%d were %s", got.Words[word], word))
+		}
+	}
+	for _, word := range words {
+		if got.Words[word] == 0 {
+			wrong = append(wrong, "none was "+word)
+		}
+	}
+	t.record(c, fmt.Sprintf("%d of %s", count, strings.Join(words, ", ")), got, strings.Join(wrong, ", "))
+}
+
+// Among expects each of count calls to be answered by one of the workloads, and
+// each of those to answer some. How many, it does not say: that is a mesh's own
+// matter where no split applies.
+func (t *T) Among(c Call, count int, workloads ...string) {
+	got := t.Send(c, count)
+	var wrong []string
+	answered := 0
+	for _, workload := range workloads {
+		k := got.Pods[workload]
+		answered += k
+		if k == 0 {
+			wrong = append(wrong, workload+" answered none")
+		}
+	}
+	if answered != got.Sent {
+		wrong = append(wrong, fmt.Sprintf("%d were answered by others, or by nobody", got.Sent-answered))
+	}
+	t.record(c, fmt.Sprintf("each of %d by one of %s, and some by each", count, strings.Join(workloads, ", ")), got, strings.Join(wrong, "; "))
+}
+
 // Connection tells how the connection of a session is.
 func (t *T) Connection(w Workload, name string) driver.Connection {
 	state, err := t.run.driver(w).Session(t.ctx, name)
@@ -207,21 +253,40 @@ func (t *T) Open(w Workload, name string) {
 	t.observe(w, name, "open", t.Connection(w, name).Open)
 }
 
-// ClosedWithin expects the connection of a session to be closed within a bound.
-func (t *T) ClosedWithin(bound time.Duration, w Workload, name string) {
+// ClosedWithin expects the connections of sessions to be closed within a bound.
+func (t *T) ClosedWithin(bound time.Duration, w Workload, names ...string) {
 	ctx, cancel := context.WithTimeout(t.ctx, bound)
 	defer cancel()
+	for _, name := range names {
+		closed := eventually(ctx, func() bool { return !t.Connection(w, name).Open })
+		t.observe(w, name, fmt.Sprintf("closed within %s", bound), closed)
+	}
+}
+
+// Flowing expects that something still comes over the connection of a session,
+// to which an application sends without being asked.
+func (t *T) Flowing(w Workload, name string) {
+	ctx, cancel := context.WithTimeout(t.ctx, driver.Patience)
+	defer cancel()
+	before := t.Connection(w, name)
+	t.observe(w, name, "open, and something comes", eventually(ctx, func() bool {
+		now := t.Connection(w, name)
+		return now.Open && now.Bytes > before.Bytes
+	}))
+}
+
+// eventually asks until the answer is yes, or the context ends: then no.
+func eventually(ctx context.Context, holds func() bool) bool {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for t.Connection(w, name).Open {
+	for !holds() {
 		select {
 		case <-ctx.Done():
-			t.observe(w, name, fmt.Sprintf("closed within %s", bound), false)
-			return
+			return false
 		case <-tick.C:
 		}
 	}
-	t.observe(w, name, fmt.Sprintf("closed within %s", bound), true)
+	return true
 }
 
 func (t *T) observe(w Workload, name, wanted string, held bool) {
@@ -231,18 +296,4 @@ func (t *T) observe(w Workload, name, wanted string, held bool) {
 		t.Errorf("connection %s of %s is not %s", name, w, wanted)
 	}
 	t.evidence = append(t.evidence, e)
-}
-
-// Denials is how many calls of source's account were denied by destination's so
-// far, as the mesh counts them.
-func (t *T) Denials(source, destination string) int {
-	counter, ok := t.run.target.(DenialCounter)
-	if !ok {
-		t.Fatalf("the mesh claims %s, and its target cannot read them", DenialMetrics.Name)
-	}
-	n, err := counter.Denials(t.ctx, source, destination)
-	if err != nil {
-		t.Fatalf("the counts of denials: %v", err)
-	}
-	return n
 }
