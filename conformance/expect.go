@@ -219,26 +219,6 @@ func (t *T) Mixed(c Call, count int, words ...string) {
 	t.record(c, fmt.Sprintf("%d of %s", count, strings.Join(words, ", ")), got, strings.Join(wrong, ", "))
 }
 
-// Among expects each of count calls to be answered by one of the workloads, and
-// each of those to answer some. How many, it does not say: that is a mesh's own
-// matter where no split applies.
-func (t *T) Among(c Call, count int, workloads ...string) {
-	got := t.Send(c, count)
-	var wrong []string
-	answered := 0
-	for _, workload := range workloads {
-		k := got.Pods[workload]
-		answered += k
-		if k == 0 {
-			wrong = append(wrong, workload+" answered none")
-		}
-	}
-	if answered != got.Sent {
-		wrong = append(wrong, fmt.Sprintf("%d were answered by others, or by nobody", got.Sent-answered))
-	}
-	t.record(c, fmt.Sprintf("each of %d by one of %s, and some by each", count, strings.Join(workloads, ", ")), got, strings.Join(wrong, "; "))
-}
-
 // Connection tells how the connection of a session is.
 func (t *T) Connection(w Workload, name string) driver.Connection {
 	state, err := t.run.driver(w).Session(t.ctx, name)
