@@ -27,6 +27,9 @@ type accountNames struct{ directory[*account] }
 
 // same is true where the accounts have the same names, whatever they serve.
 func (n *accountNames) same(o *accountNames) bool {
+	if n.places == o.places {
+		return true
+	}
 	if len(n.all) != len(o.all) {
 		return false
 	}
@@ -115,7 +118,8 @@ func (c *Compiler) resolveTargets(in policyStageInputs) *policySet {
 	for i, o := range in.targets.All() {
 		name := mesh.Name{Namespace: o.Namespace, Name: o.Name}
 		g, ok := c.targets.kept(name, func(last *targetInputs) bool {
-			return last.object == o && last.context == in.context && last.account == in.accounts.get(last.accountName)
+			return last.object == o && last.context == in.context &&
+				(in.accounts.has(last.account, last.place) || last.account == in.accounts.get(last.accountName))
 		})
 		if !ok {
 			g = c.targets.get(name, c.targetInputs(o, in), buildTarget)
@@ -169,7 +173,7 @@ func (c *Compiler) targetInputs(o *access.TrafficTarget, in policyStageInputs) t
 	if b := inputs.destination.binding; b != nil && len(b.accounts) > 0 {
 		inputs.accountName = b.accounts[0]
 	}
-	inputs.account = in.accounts.get(inputs.accountName)
+	inputs.account, inputs.place = in.accounts.find(inputs.accountName)
 	inputs.sources = make([]subject, len(o.Spec.Sources))
 	for i, s := range o.Spec.Sources {
 		inputs.sources[i] = in.context.subject(o.Namespace, s)

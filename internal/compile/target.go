@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	access "github.com/smi-project/smi/api/access/v1alpha4"
@@ -18,6 +19,9 @@ type grants struct {
 	findings     []mesh.Finding
 }
 
+// same is true for most changes of what the destination serves.
+func (g *grants) same(o *grants) bool { return reflect.DeepEqual(g, o) }
+
 type targetInputs struct {
 	object      *access.TrafficTarget
 	trustDomain string
@@ -30,9 +34,11 @@ type targetInputs struct {
 	sources     []subject
 	// rules are what the rules name, in their order.
 	rules []rule
-	// account is where the destination's pods run, nil where there are none.
+	// account is where the destination's pods run, nil where there are none. The
+	// place is where it was found.
 	accountName mesh.Account
 	account     *account
+	place       int
 }
 
 // subject is what a destination or a source refers to.

@@ -52,12 +52,15 @@ type ControlPlane struct {
 	epochs   envoy.Epochs
 	mesh     *mesh.Mesh
 	views    map[string]*view
+	// order are the views in the order of the last push.
+	order []*view
 	// published are the views alone, as the server takes them.
 	published map[string]*xds.View
 }
 
 // view is what one proxy was published, with the resources it was made of.
 type view struct {
+	node      string
 	resources []*envoy.Resource
 	view      *xds.View
 }
@@ -159,26 +162,47 @@ func (c *ControlPlane) Push() *mesh.Mesh {
 	m := c.compiler.Compile(c.config.Store.Snapshot())
 	c.epochs = withdraw(c.epochs, c.mesh, m).Seat(c.mesh, m)
 	c.mesh = m
-	rendered := c.renderer.Render(m, c.proxies(m), c.epochs)
-	for node, resources := range rendered {
-		if v := c.views[node]; v == nil || !same(v.resources, resources) {
-			v = &view{resources: resources, view: xds.NewView(resources)}
-			c.views[node], c.published[node] = v, v.view
-		}
-	}
-	if len(c.views) > len(rendered) {
-		for node := range c.views {
-			if _, ok := rendered[node]; !ok {
-				delete(c.views, node)
-				delete(c.published, node)
-			}
-		}
-	}
+	proxies := c.proxies(m)
+	c.makeViews(proxies, c.renderer.RenderList(m, proxies, c.epochs))
 	c.server.Publish(c.published)
 	if c.config.OnMesh != nil {
 		c.config.OnMesh(m)
 	}
 	return m
+}
+
+// makeViews makes new views of the proxies whose resources have changed, and
+// forgets those that are gone.
+func (c *ControlPlane) makeViews(proxies []envoy.Proxy, rendered [][]*envoy.Resource) {
+	order := make([]*view, len(proxies))
+	for i, resources := range rendered {
+		node := proxies[i].Node
+		// A proxy is mostly where it was the last time.
+		var v *view
+		if i < len(c.order) && c.order[i].node == node {
+			v = c.order[i]
+		} else {
+			v = c.views[node]
+		}
+		if v == nil || !same(v.resources, resources) {
+			v = &view{node: node, resources: resources, view: xds.NewView(resources)}
+			c.views[node], c.published[node] = v, v.view
+		}
+		order[i] = v
+	}
+	c.order = order
+	if len(c.views) > len(order) {
+		kept := make(map[*view]bool, len(order))
+		for _, v := range order {
+			kept[v] = true
+		}
+		for node, v := range c.views {
+			if !kept[v] {
+				delete(c.views, node)
+				delete(c.published, node)
+			}
+		}
+	}
 }
 
 // same tells whether two lists hold the same resources. What a renderer did not

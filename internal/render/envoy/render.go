@@ -1,6 +1,8 @@
 package envoy
 
 import (
+	"slices"
+
 	"github.com/smi-project/smi/mesh"
 )
 
@@ -37,8 +39,12 @@ type Renderer struct {
 	forward         *memo[struct{}, *Resource]
 
 	nodes map[string]*node
-	// ports are those of the mesh that is being rendered.
-	ports      map[*mesh.ServicePort]bool
+	// order are those of the last rendering.
+	order []*node
+	// last are the Services of the last mesh, gone the ports that the one before
+	// it had and it has not.
+	last       []*mesh.Service
+	gone       map[*mesh.ServicePort]bool
 	generation uint64
 	// built counts what was built since the last sweep, live what was left then.
 	built, live int
@@ -46,6 +52,7 @@ type Renderer struct {
 
 // node is what one proxy was given, and for what.
 type node struct {
+	name      string
 	workload  *mesh.Workload
 	placement Placement
 	epochs    *accountEpochs
@@ -101,32 +108,42 @@ func New(o Options) *Renderer {
 		outsideListener: newMemo(buildOutsideListener),
 		forward:         newMemo(buildForward),
 		nodes:           map[string]*node{},
-		ports:           map[*mesh.ServicePort]bool{},
+		gone:            map[*mesh.ServicePort]bool{},
 	}
 }
 
-// Render returns, per node, every resource that its proxy needs, in an order
-// that is the same each time. What did not change since the last call is the
-// same pointer. The mesh must have been compiled for the renderer's trust
-// domain.
+// Render returns, per node, every resource that its proxy needs.
 func (r *Renderer) Render(m *mesh.Mesh, proxies []Proxy, epochs Epochs) map[string][]*Resource {
+	out := make(map[string][]*Resource, len(proxies))
+	for i, resources := range r.RenderList(m, proxies, epochs) {
+		out[proxies[i].Node] = resources
+	}
+	return out
+}
+
+// RenderList returns, for each of the proxies, every resource that it needs, in
+// an order that is the same each time. What did not change since the last call
+// is the same pointer. The mesh must have been compiled for the renderer's trust
+// domain.
+func (r *Renderer) RenderList(m *mesh.Mesh, proxies []Proxy, epochs Epochs) [][]*Resource {
 	r.generation++
 	sweep := r.built > r.live+1000
 	shared := r.shared(m)
-	r.listPorts(m)
-	out := make(map[string][]*Resource, len(proxies))
+	r.noteGone(m)
+	out, order := make([][]*Resource, len(proxies)), make([]*node, len(proxies))
 	for i := range proxies {
 		p := &proxies[i]
-		n := r.nodes[p.Node]
+		n := r.node(i, p.Node)
 		account := epochs.accounts[p.Workload.Account]
-		if sweep || !n.current(r.ports, p, account, shared) {
-			n = &node{workload: p.Workload, placement: p.Placement, epochs: account, shared: shared, backends: splitBackends(m, p.Workload)}
+		if sweep || !n.current(r.gone, p, account, shared) {
+			n = &node{name: p.Node, workload: p.Workload, placement: p.Placement, epochs: account, shared: shared, backends: splitBackends(m, p.Workload)}
 			n.resources = r.render(m, p, n)
 			r.nodes[p.Node] = n
 		}
 		n.used = r.generation
-		out[p.Node] = n.resources
+		out[i], order[i] = n.resources, n
 	}
+	r.order = order
 	if sweep {
 		r.sweep()
 	}
@@ -147,27 +164,39 @@ func (r *Renderer) Render(m *mesh.Mesh, proxies []Proxy, epochs Epochs) map[stri
 // current tells whether everything that the node's resources depend on is as it
 // was. Listeners of Service ports depend on the whole mesh and are looked at
 // each time.
-func (n *node) current(ports map[*mesh.ServicePort]bool, p *Proxy, epochs *accountEpochs, shared sharedResources) bool {
+func (n *node) current(gone map[*mesh.ServicePort]bool, p *Proxy, epochs *accountEpochs, shared sharedResources) bool {
 	if n == nil || n.workload != p.Workload || n.epochs != epochs || n.shared != shared ||
 		len(p.Placement.Upstreams) > 0 || !n.placement.equal(p.Placement) {
 		return false
 	}
-	for _, b := range n.backends {
-		if !ports[b] {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(n.backends, func(b *mesh.ServicePort) bool { return gone[b] })
 }
 
-// listPorts notes the Service ports that a mesh has.
-func (r *Renderer) listPorts(m *mesh.Mesh) {
-	clear(r.ports)
-	for _, s := range m.Services {
-		for _, p := range s.Ports {
-			r.ports[p] = true
+// node returns what is known of a node, nil where nothing is. It is mostly where
+// it was the last time.
+func (r *Renderer) node(i int, name string) *node {
+	if i < len(r.order) && r.order[i].name == name {
+		return r.order[i]
+	}
+	return r.nodes[name]
+}
+
+// noteGone notes the Service ports that the last mesh had and this one has not.
+func (r *Renderer) noteGone(m *mesh.Mesh) {
+	clear(r.gone)
+	next := 0
+	for _, was := range r.last { // sorted, as the next ones are
+		for next < len(m.Services) && m.Services[next] != was && m.Services[next].Name.Compare(was.Name) < 0 {
+			next++
+		}
+		if next < len(m.Services) && m.Services[next] == was {
+			continue
+		}
+		for _, p := range was.Ports {
+			r.gone[p] = next == len(m.Services) || !slices.Contains(m.Services[next].Ports, p)
 		}
 	}
+	r.last = m.Services
 }
 
 // splitBackends are the Service ports that splits of what a class reaches send
