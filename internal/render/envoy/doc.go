@@ -5,9 +5,9 @@
 //   - Listener "inbound|<port>" ends mutual TLS for one port of the pod. It has
 //     a filter chain per source, so that the connections of one source can be
 //     drained alone when a grant is withdrawn (AC-17). Chains never authorise.
-//   - Extension config "access|<port>" is the RBAC rules that the connection
-//     managers of the port ask. They travel by ECDS, so that a changed rule
-//     closes no connection.
+//   - Extension config "access|<port>|<source>" is the RBAC rules that the
+//     connection manager of a source's chain asks, "access|<port>" those of all
+//     sources. They travel by ECDS, so that a changed rule closes no connection.
 //   - Listener "inner|<port>" is internal. Ports that speak TCP, or have not
 //     declared what they speak, hand their decrypted connections to it, since
 //     only there can identity and bytes decide before the application is
