@@ -73,6 +73,12 @@ func (c Call) Method(method string) Call {
 	return c
 }
 
+// Path sets the path, with its query.
+func (c Call) Path(path string) Call {
+	c.request.Path = path
+	return c
+}
+
 // Header adds a header line.
 func (c Call) Header(name, value string) Call {
 	c.request.Header = append(c.request.Header[:len(c.request.Header):len(c.request.Header)], [2]string{name, value})

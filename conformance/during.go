@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/smi-project/smi/conformance/driver"
 )
@@ -50,6 +51,23 @@ func (t *T) During(c Call, workloads []string, do func()) {
 	t.record(c, "all by one of "+strings.Join(workloads, ", ")+", while the policy changes", &stream.answers, stream.wrong(workloads))
 	for _, name := range names {
 		t.Open(c.from, name)
+	}
+}
+
+// second is the unit in which API servers tell the age of objects, with what a
+// clock that is being corrected may lack of it.
+const second = 1100 * time.Millisecond
+
+// Age lets what is applied so far become older than what is applied from now on,
+// also where the timestamps are not those of the manifests. It is no wait for a
+// mesh: here time is what a rule is about.
+func (t *T) Age() {
+	timer := time.NewTimer(second)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.ctx.Done():
+		t.Fatalf("the case has taken too long: %v", t.ctx.Err())
 	}
 }
 
