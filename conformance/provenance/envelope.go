@@ -1,0 +1,122 @@
+package provenance
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// Envelope is a DSSE envelope: a payload, what it is, and who signed both.
+type Envelope struct {
+	PayloadType string      `json:"payloadType"`
+	Payload     string      `json:"payload"` // Base64
+	Signatures  []Signature `json:"signatures"`
+}
+
+// Signature is one signature of an envelope.
+type Signature struct {
+	// KeyID is a hint that nothing protects: verification tries every key.
+	KeyID string `json:"keyid,omitempty"`
+	Sig   string `json:"sig"` // Base64
+}
+
+// The bounds of an envelope that is read.
+const (
+	maxEnvelope   = 1 << 20
+	maxSignatures = 64
+)
+
+// PAE is what is signed: DSSE's pre-authentication encoding of a payload and its
+// type, which no other pair encodes to.
+func PAE(payloadType string, payload []byte) []byte {
+	var b bytes.Buffer
+	b.WriteString("DSSEv1 " + strconv.Itoa(len(payloadType)) + " " + payloadType + " " + strconv.Itoa(len(payload)) + " ")
+	b.Write(payload)
+	return b.Bytes()
+}
+
+// seal signs a payload with every key.
+func seal(payloadType string, payload []byte, keys []*PrivateKey) (*Envelope, error) {
+	e := &Envelope{PayloadType: payloadType, Payload: base64.StdEncoding.EncodeToString(payload)}
+	for _, key := range keys {
+		signature, err := key.sign(PAE(payloadType, payload))
+		if err != nil {
+			return nil, err
+		}
+		e.Signatures = append(e.Signatures, Signature{KeyID: key.Public.ID, Sig: base64.StdEncoding.EncodeToString(signature)})
+	}
+	return e, nil
+}
+
+// parseEnvelope reads an envelope, of which nothing is believed yet.
+func parseEnvelope(text []byte) (*Envelope, error) {
+	if len(text) > maxEnvelope {
+		return nil, fmt.Errorf("the envelope has more than %d MB", maxEnvelope>>20)
+	}
+	e := new(Envelope)
+	if err := json.Unmarshal(text, e); err != nil {
+		return nil, fmt.Errorf("this is no DSSE envelope: %w", err)
+	}
+	switch {
+	case e.Payload == "" || e.PayloadType == "":
+		return nil, errors.New("this is no DSSE envelope: it has no payload or no payloadType")
+	case len(e.Signatures) == 0:
+		return nil, errors.New("nobody has signed the envelope")
+	case len(e.Signatures) > maxSignatures:
+		return nil, fmt.Errorf("the envelope has more than %d signatures", maxSignatures)
+	}
+	return e, nil
+}
+
+// open returns the payload of an envelope and those of the keys that signed it,
+// at least one.
+func (e *Envelope) open(keys []*PublicKey) ([]byte, []*PublicKey, error) {
+	payload, err := decode64(e.Payload)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the envelope's payload is no Base64: %w", err)
+	}
+	message := PAE(e.PayloadType, payload)
+	var signers []*PublicKey
+	named := false
+	for _, key := range keys {
+		for _, s := range e.Signatures {
+			named = named || s.KeyID == key.ID
+			// One bad signature does not spoil a good one: others may add theirs.
+			if signature, err := decode64(s.Sig); err == nil && key.verifies(message, signature) {
+				signers = append(signers, key)
+				break
+			}
+		}
+	}
+	switch {
+	case len(signers) > 0:
+		return payload, signers, nil
+	case named:
+		return nil, nil, errors.New("the signature does not fit the statement: one of them was changed after signing")
+	default:
+		return nil, nil, fmt.Errorf("none of the %d given keys has signed the envelope; it names %s", len(keys), e.signers())
+	}
+}
+
+// signers lists the key ids that the envelope names, shortened.
+func (e *Envelope) signers() string {
+	text := ""
+	for i, s := range e.Signatures {
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("%.16q", s.KeyID)
+	}
+	return text
+}
+
+// decode64 reads both alphabets of Base64, as DSSE asks.
+func decode64(text string) ([]byte, error) {
+	if decoded, err := base64.URLEncoding.DecodeString(text); err == nil {
+		return decoded, nil
+	}
+	return base64.StdEncoding.DecodeString(text)
+}
