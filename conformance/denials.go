@@ -27,8 +27,7 @@ func (t *T) Denials(source Workload, destination string) int {
 const countTime = 30 * time.Second
 
 // DenialsReach expects the count of denials to become the one given, and not to
-// pass it. Counts arrive some time after what is counted; those of one source
-// arrive in order as far as the mesh keeps them so.
+// pass it. Counts arrive some time after what is counted.
 func (t *T) DenialsReach(source Workload, destination string, count int) {
 	ctx, cancel := context.WithTimeout(t.ctx, countTime)
 	defer cancel()

@@ -197,16 +197,28 @@ func convert(o *unstructured.Unstructured, into any) error {
 }
 
 // Denials counts what a workload's sidecar refused another's account, or what the
-// caller's own refused for want of any grant.
+// caller's own refused for want of any grant. Accounts are told by the Services in
+// front of them, which bear their names.
 func (t *Target) Denials(_ context.Context, source, destination string) (int, error) {
 	count := 0
 	for _, d := range t.rt.Status().Denials {
-		service, _, _ := strings.Cut(d.Destination, ":")
-		if d.Source == source && service == destination {
+		if d.Source == source && serviceOf(d.Destination) == destination {
 			count += int(d.Count)
 		}
 	}
 	return count, nil
+}
+
+// serviceOf reads "namespace/name" out of what a denial's destination is called:
+// "namespace/name:port", or a host by which the caller asked for it.
+func serviceOf(destination string) string {
+	destination, _, _ = strings.Cut(destination, ":")
+	if strings.Contains(destination, "/") {
+		return destination
+	}
+	name, rest, _ := strings.Cut(destination, ".")
+	namespace, _, _ := strings.Cut(rest, ".")
+	return namespace + "/" + name
 }
 
 // Close ends the mesh and all of its processes.

@@ -1,0 +1,136 @@
+package cases
+
+import (
+	"strings"
+
+	"github.com/smi-project/smi/conformance"
+	"github.com/smi-project/smi/conformance/driver"
+)
+
+// accessAnswers are the cases of AC-12 and AC-13: how a denial looks, and who
+// judges.
+var accessAnswers = []*conformance.Case{
+	{
+		ID: "AC-12-http", Title: "A denied request gets 403 with a short body in plain text",
+		Rules: []string{"AC-12"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.WebSocket}, APIs: accessAPIs,
+		Run: func(t *conformance.T) {
+			t.Apply("ac_12_denied.yaml")
+			call := conformance.Client.Get("server", 80, "/rates")
+			t.Allowed(conformance.Client.Get("server", 80, "/books"))
+			deniedInText(t, call)
+			deniedInText(t, call.Method("POST").Body("text"))
+			deniedInText(t, call.Direct())
+			deniedInText(t, call.HTTP2())
+			deniedInText(t, conformance.Client.Get("server", 80, "/ws").WebSocket())
+		},
+	},
+	{
+		ID: "AC-12-grpc", Title: "A denied gRPC call gets PERMISSION_DENIED",
+		Rules: []string{"AC-12"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.GRPC}, APIs: accessAPIs,
+		Run: func(t *conformance.T) {
+			t.Apply("ac_12_denied.yaml")
+			t.Denied(conformance.Client.GRPC("server", 8082, conformance.SayMethod))
+			t.Denied(conformance.Guest.GRPC("server", 8082, conformance.SayMethod))
+			t.Allowed(conformance.OtherClient.GRPC("server", 8082, conformance.SayMethod))
+		},
+	},
+	{
+		ID: "AC-12-connection", Title: "A denied connection is closed, and the greeting of a server that speaks first does not leak",
+		Rules: []string{"AC-12"}, Features: connections, APIs: accessAPIs,
+		Run: func(t *conformance.T) {
+			t.Apply("ac_12_denied.yaml")
+			t.Allowed(conformance.Guest.TCP("server", 9001).Silent())
+			t.Denied(conformance.Guest.TCP("server", 9000))
+			t.Allowed(conformance.Client.TCP("server", 9000))
+			t.Denied(conformance.Client.TCP("server", 9001).Silent())
+			t.Denied(conformance.Client.TCP("server", 9001))
+		},
+	},
+	{
+		ID: "AC-12-without-grant", Title: "A client of the mesh without any grant gets the same answers as one with another grant",
+		Rules: []string{"AC-12"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.AccessTCP, conformance.GRPC}, APIs: accessAPIs,
+		Run: func(t *conformance.T) {
+			t.Apply("ac_03_union.yaml")
+			call := conformance.Guest.Get("server", 80, "/books")
+			deniedInText(t, call)
+			deniedInText(t, call.Direct())
+			deniedInText(t, call.HTTP2())
+			deniedInText(t, conformance.Guest.Get("server", 8081, "/books"))
+			t.Denied(conformance.Guest.GRPC("server", 8082, conformance.SayMethod))
+			t.Denied(conformance.Guest.TCP("server", 9000))
+			t.Denied(conformance.Guest.TCP("server", 9001).Silent())
+			// The same answers lead on where there is a grant.
+			t.Allowed(conformance.Client.Get("server", 80, "/books"))
+		},
+	},
+	{
+		ID: "AC-12-counted", Title: "Denials are counted by source and destination, and neither successes nor failures are",
+		Rules: []string{"AC-12"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.AccessTCP, conformance.DenialMetrics},
+		APIs: accessAPIs, Run: countedDenials,
+	},
+	{
+		ID: "AC-13-shared", Title: "Services in front of pods of one account share what is granted there",
+		Rules: []string{"AC-13"}, Features: bothKinds, APIs: accessAPIs,
+		Run: func(t *conformance.T) {
+			t.Apply("ac_13_judged.yaml")
+			for _, service := range []string{"v1", "stable"} {
+				t.AllowedAt(conformance.Client.Get(service, 80, "/books"), "smi-apps/v1")
+				t.AllowedAt(conformance.Client.TCP(service, 9000), "smi-apps/v1")
+				t.Denied(conformance.Client.Get(service, 80, "/rates"))
+				t.Denied(conformance.Guest.Get(service, 80, "/books"))
+				t.Denied(conformance.Guest.TCP(service, 9000))
+			}
+		},
+	},
+	{
+		ID: "AC-13-several", Title: "Pods of several accounts behind one Service are each judged by their own",
+		Rules: []string{"AC-13"}, Features: bothKinds, APIs: accessAPIs,
+		Run: func(t *conformance.T) {
+			t.Apply("ac_13_judged.yaml")
+			t.Allowed(conformance.Client.Get("v1", 80, "/books"))
+			t.Denied(conformance.Client.Get("v2", 80, "/books"))
+			t.Mixed(conformance.Client.Get("root", 80, "/books"), 64, "200 from smi-apps/v1", "403")
+			t.Mixed(conformance.Client.TCP("root", 9000), 64, "bytes from smi-apps/v1", "closed")
+			t.Denied(conformance.Guest.Get("root", 80, "/books"))
+		},
+	},
+}
+
+// shortBody is what a denial's body may have, in bytes.
+const shortBody = 1 << 10
+
+// deniedInText expects a denial whose body is short and plain text.
+func deniedInText(t *conformance.T, c conformance.Call) {
+	a := t.Denied(c)
+	kind := strings.Join(a.Header["content-type"], ", ")
+	if kind != "text/plain" && !strings.HasPrefix(kind, "text/plain;") {
+		t.Errorf("%s: the body of the denial is of the type %q and not text/plain", c, kind)
+	}
+	if n := len(a.Body); n == 0 || n > shortBody {
+		t.Errorf("%s: the body of the denial has %d bytes and not 1 to %d", c, n, shortBody)
+	}
+}
+
+// countedDenials asks in the name of the control client, and of a client at a
+// destination that no other case denies it, so that nobody else's denials are
+// counted late among them.
+func countedDenials(t *conformance.T) {
+	const server, elsewhere = "smi-apps/server", "smi-apps/v2"
+	before := t.Denials(conformance.Control, server)
+	beforeOther := t.Denials(conformance.OtherClient, elsewhere)
+	t.Apply("ac_12_counted.yaml")
+	t.Allowed(conformance.Control.Get("server", 80, "/control"))
+	t.Answered(conformance.Control.Get("server", 80, "/status/503"), "503 of the application", func(a *driver.Answer) string {
+		if a.Status != 503 || a.Pod != server {
+			return "another answer"
+		}
+		return ""
+	})
+	t.Denied(conformance.Control.Get("server", 80, "/books"))
+	t.Denied(conformance.Control.Get("server", 8081, "/books"))
+	t.Denied(conformance.Control.TCP("server", 9000))
+	// Without any grant, the client's side may be the one that refuses and counts.
+	t.Denied(conformance.OtherClient.Get("v2", 80, "/books"))
+	t.DenialsReach(conformance.Control, server, before+3)
+	t.DenialsReach(conformance.OtherClient, elsewhere, beforeOther+1)
+}
