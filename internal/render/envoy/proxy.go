@@ -30,13 +30,18 @@ const (
 	fieldDomains      = 2 // of a VirtualHost
 )
 
+// host is a virtual host of a class's HTTP proxy in two pieces: what is the same
+// for all classes, and the domains that it has for classes of the Service's own
+// namespace alone.
+type host struct{ shared, own piece }
+
 // proxyRoutes assembles the route configuration of a class's HTTP proxy from
 // the virtual hosts of what it reaches.
-func proxyRoutes(p *parts, hosts []piece) *Resource {
-	a := newAssembly(1 + len(hosts))
+func proxyRoutes(p *parts, hosts []host) *Resource {
+	a := newAssembly(1 + 2*len(hosts))
 	a.fields(p.proxyRoutes)
 	for _, h := range hosts {
-		a.message(fieldVirtualHosts, h)
+		a.message(fieldVirtualHosts, h.shared, h.own)
 	}
 	return a.piece().resource(ProxyName, typeURL(&routev3.RouteConfiguration{}))
 }
@@ -55,32 +60,33 @@ var everythingElse = &routev3.VirtualHost{Name: outside, Domains: []string{"*"},
 }}
 
 // buildProxyHost is the virtual host of a Service's port in the HTTP proxy of
-// classes that reach it; own tells that they share its namespace.
-func buildProxyHost(p *parts, in proxyHostInputs) piece {
-	key := keyOf(in.port)
+// classes that reach it.
+func buildProxyHost(p *parts, port *mesh.ServicePort) piece {
+	key := keyOf(port)
 	domains := serviceDomains(key, p.ClusterDomain)
-	if in.own {
-		domains = append(domains, withPort(key.service.Name, key.port)...)
-	}
-	if in.port.Protocol == mesh.TCP {
+	if port.Protocol == mesh.TCP {
 		body := "smi: " + key.label() + " speaks TCP; use the address that this workload has for it\n"
 		return newPiece(&routev3.VirtualHost{Name: key.String(), Domains: domains, Routes: []*routev3.Route{
 			{Match: everything(), Action: directResponse(421, body), Metadata: routeMetadata(map[string]string{"side": "client", "service": key.label()})},
 		}})
 	}
-	if len(in.port.Splits) > 0 {
-		return newPiece(virtualHost(key.String(), domains, serviceRoutes(in.port)))
+	if len(port.Splits) > 0 {
+		return newPiece(virtualHost(key.String(), domains, serviceRoutes(port)))
 	}
-	b := p.serviceHost.fill(nil, key.String(), outboundName(key), key.label())
-	for _, d := range domains {
-		b = protowire.AppendString(protowire.AppendTag(b, fieldDomains, protowire.BytesType), d)
-	}
-	return newRaw(b)
+	return newRaw(appendDomains(p.serviceHost.fill(nil, key.String(), outboundName(key), key.label()), domains))
 }
 
-type proxyHostInputs struct {
-	port *mesh.ServicePort
-	own  bool
+// buildOwnNames are the domains by which classes of a Service's own namespace
+// know its port besides.
+func buildOwnNames(_ *parts, key portKey) piece {
+	return newRaw(appendDomains(nil, withPort(key.service.Name, key.port)))
+}
+
+func appendDomains(host []byte, domains []string) []byte {
+	for _, d := range domains {
+		host = protowire.AppendString(protowire.AppendTag(host, fieldDomains, protowire.BytesType), d)
+	}
+	return host
 }
 
 // serviceDomains are the names of a Service's port that are the same for every

@@ -28,7 +28,8 @@ type Renderer struct {
 	refused    *memo[refusedInputs, *upstreamResources]
 	clusters   *memo[clusterInputs, *Resource]
 	upstreams  *memo[upstreamInputs, *Resource]
-	proxyHosts *memo[proxyHostInputs, piece]
+	proxyHosts *memo[*mesh.ServicePort, piece]
+	ownNames   *memo[portKey, piece]
 	proxies    *memo[proxyInputs, *Resource]
 	requests   *memo[proxyInputs, *Resource]
 	// proxyRoutes depend on all that a class reaches, which the class stands for.
@@ -71,8 +72,11 @@ type sharedResources struct {
 // serviceResources are those of one Service's port. Each is the same for every
 // class that reaches it.
 type serviceResources struct {
-	cluster   clusterInputs
+	meets     clusterInputs
 	endpoints *Resource
+	// cluster is that of the inputs, as it was looked up in a generation.
+	cluster  *Resource
+	lookedUp uint64
 }
 
 // upstreamResources are what the listener of a Service's port refers to, for
@@ -101,6 +105,7 @@ func New(o Options) *Renderer {
 		clusters:        newMemo(buildCluster),
 		upstreams:       newMemo(buildUpstream),
 		proxyHosts:      newMemo(buildProxyHost),
+		ownNames:        newMemo(buildOwnNames),
 		proxies:         newMemo(buildProxy),
 		requests:        newMemo(buildRequestProxy),
 		proxyRoutes:     map[*mesh.Workload]*memoEntry[*Resource]{},
@@ -286,11 +291,20 @@ func (r *Renderer) appendOutbound(out []*Resource, m *mesh.Mesh, p *Proxy, backe
 			if key := keyOf(sp); !clusters[key] && sp.Protocol != mesh.UDP {
 				clusters[key] = true
 				s := r.services.get(r, sp)
-				out = append(out, r.clusters.get(r, s.cluster), s.endpoints)
+				out = append(out, r.clusterOf(s), s.endpoints)
 			}
 		}
 	}
 	return r.appendUpstreams(out, m, p, source)
+}
+
+// clusterOf is the cluster of a Service's port. Several ports, one after the
+// other, may have the same.
+func (r *Renderer) clusterOf(s *serviceResources) *Resource {
+	if s.lookedUp != r.generation {
+		s.cluster, s.lookedUp = r.clusters.get(r, s.meets), r.generation
+	}
+	return s.cluster
 }
 
 // appendUpstreams adds the listeners that stand for a Service's port each, and
@@ -332,11 +346,16 @@ func (r *Renderer) appendUpstreams(out []*Resource, m *mesh.Mesh, p *Proxy, sour
 func (r *Renderer) routesOf(w *mesh.Workload) *Resource {
 	e, ok := r.proxyRoutes[w]
 	if !ok {
-		hosts := make([]piece, 0, len(w.Reaches)+1)
+		hosts := make([]host, 0, len(w.Reaches))
 		for _, sp := range w.Reaches {
-			if sp.Protocol != mesh.UDP {
-				hosts = append(hosts, r.proxyHosts.get(r, proxyHostInputs{sp, sp.Service.Namespace == w.Account.Namespace}))
+			if sp.Protocol == mesh.UDP {
+				continue
 			}
+			h := host{shared: r.proxyHosts.get(r, sp)}
+			if sp.Service.Namespace == w.Account.Namespace {
+				h.own = r.ownNames.get(r, keyOf(sp))
+			}
+			hosts = append(hosts, h)
 		}
 		e = &memoEntry[*Resource]{out: proxyRoutes(r.parts, hosts)}
 		r.proxyRoutes[w] = e
@@ -347,7 +366,7 @@ func (r *Renderer) routesOf(w *mesh.Workload) *Resource {
 }
 
 func buildService(p *parts, port *mesh.ServicePort) *serviceResources {
-	return &serviceResources{cluster: clusterInputsOf(port), endpoints: buildEndpoints(p, port)}
+	return &serviceResources{meets: clusterInputsOf(port), endpoints: buildEndpoints(p, port)}
 }
 
 func buildReached(p *parts, port *mesh.ServicePort) *upstreamResources {
@@ -368,7 +387,7 @@ func (r *Renderer) sweep() {
 	r.live = r.portGrants.sweep(g) + r.spreads.sweep(g) + r.access.sweep(g) + r.chainAccess.sweep(g) + r.grants.sweep(g) +
 		r.portChains.sweep(g) + r.inbound.sweep(g) + r.inner.sweep(g) + r.applications.sweep(g) +
 		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.reached.sweep(g) + r.refused.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) +
-		r.proxyHosts.sweep(g) + r.proxies.sweep(g) + r.requests.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g)
+		r.proxyHosts.sweep(g) + r.ownNames.sweep(g) + r.proxies.sweep(g) + r.requests.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g)
 	for w, e := range r.proxyRoutes {
 		if e.used != g {
 			delete(r.proxyRoutes, w)

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -129,12 +130,12 @@ func stringParts(s string) []templatePart {
 }
 
 // fill appends the message with these strings in its holes.
-func (t *template) fill(b []byte, values ...string) []byte { return fillParts(b, t.parts, values) }
+func (t *template) fill(b []byte, values ...string) []byte {
+	return fillParts(slices.Grow(b, sizeOf(t.parts, values)), t.parts, values)
+}
 
 // piece is the message with these strings in its holes.
-func (t *template) piece(values ...string) piece {
-	return newRaw(t.fill(make([]byte, 0, sizeOf(t.parts, values)), values...))
-}
+func (t *template) piece(values ...string) piece { return newRaw(t.fill(nil, values...)) }
 
 func fillParts(b []byte, parts []templatePart, values []string) []byte {
 	for i := range parts {
