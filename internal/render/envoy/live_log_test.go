@@ -52,8 +52,16 @@ func (s *logService) StreamAccessLogs(in grpc.ClientStreamingServer[alsv3.Stream
 	}
 }
 
+// add keeps what the agent would read: the tags, and of requests what the RBAC
+// filter decided.
 func (s *logService) add(common *datav3.AccessLogCommon, code string) {
 	record := map[string]string{"code": code}
+	rbac := common.GetMetadata().GetFilterMetadata()[rbacMetadata].GetFields()
+	for name, field := range map[string]string{TagGrant: "enforced_effective_policy_id", TagAudit: "shadow_effective_policy_id"} {
+		if v := rbac[field].GetStringValue(); v != "" {
+			record[name] = v
+		}
+	}
 	for k, v := range common.GetCustomTags() {
 		if v != "-" {
 			record[k] = v
