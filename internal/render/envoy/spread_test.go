@@ -3,6 +3,7 @@ package envoy
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -207,5 +208,59 @@ func TestBoundWithoutHistory(t *testing.T) {
 		if _, own := first[name]; !own && first["*."+bucketOf(name)+".smi"][1] != "access|8080|"+bucketOf(name) {
 			t.Fatalf("source %d has no chain", i)
 		}
+	}
+}
+
+// Whoever comes and goes: the bound holds, and nobody moves who has something.
+func TestNobodyMoves(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	granted := map[int]bool{}
+	var last *mesh.Mesh
+	epochs := Epochs{}
+	for step := range 60 {
+		before := maps.Clone(granted)
+		var lost []mesh.Principal
+		for range random.IntN(300) {
+			if i := random.IntN(2500); !granted[i] {
+				granted[i] = true
+			} else if random.IntN(2) == 0 || step > 40 {
+				delete(granted, i)
+			}
+		}
+		for i := range before {
+			if !granted[i] {
+				lost = append(lost, member(i))
+			}
+		}
+		m, proxies := crowd(mesh.Strict, slices.Sorted(maps.Keys(granted))...)
+		was := epochs.port(ledger, portHTTP)
+		epochs = epochs.Bump(ledger, portHTTP, lost...).Seat(last, m)
+		now := epochs.port(ledger, portHTTP)
+		for i := range before {
+			if granted[i] && (was.shares(member(i)) != now.shares(member(i)) || was.of(member(i)) != now.of(member(i))) {
+				t.Fatalf("step %d: source %d has moved", step, i)
+			}
+		}
+		last = m
+		w := proxies[0].Workload
+		chains := buildSpread(nil, spreadInputs{buildPortGrants(nil, portGrantsInputs{policy: w.Policy, port: portHTTP}), now}).chains
+		own, served := 0, 0
+		for _, c := range chains {
+			if len(c.label) == sourceLabel {
+				own++
+			}
+			for _, s := range c.sources {
+				if now.shares(s.principal) != (len(c.label) == bucketLabel) {
+					t.Fatalf("step %d: %s is in chain %s", step, s.principal, c.label)
+				}
+			}
+			served += len(c.sources)
+		}
+		if own > maxSourceChains || served != len(granted) {
+			t.Fatalf("step %d: %d sources have %d chains of their own and %d are in any", step, len(granted), own, served)
+		}
+	}
+	if len(granted) < maxSourceChains {
+		t.Errorf("only %d sources at the end", len(granted))
 	}
 }
