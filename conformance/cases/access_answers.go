@@ -32,6 +32,8 @@ var accessAnswers = []*conformance.Case{
 			t.Denied(conformance.Client.GRPC("server", 8082, conformance.SayMethod))
 			t.Denied(conformance.Guest.GRPC("server", 8082, conformance.SayMethod))
 			t.Allowed(conformance.OtherClient.GRPC("server", 8082, conformance.SayMethod))
+			deniedInGRPC(t, conformance.Client)
+			deniedInGRPC(t, conformance.Guest)
 		},
 	},
 	{
@@ -59,7 +61,7 @@ var accessAnswers = []*conformance.Case{
 			t.Denied(conformance.Guest.GRPC("server", 8082, conformance.SayMethod))
 			t.Denied(conformance.Guest.TCP("server", 9000))
 			t.Denied(conformance.Guest.TCP("server", 9001).Silent())
-			// The same answers lead on where there is a grant.
+			// Nobody else is denied with it.
 			t.Allowed(conformance.Client.Get("server", 80, "/books"))
 		},
 	},
@@ -109,6 +111,19 @@ func deniedInText(t *conformance.T, c conformance.Call) {
 	if n := len(a.Body); n == 0 || n > shortBody {
 		t.Errorf("%s: the body of the denial has %d bytes and not 1 to %d", c, n, shortBody)
 	}
+}
+
+// deniedInGRPC expects a denial that states the code itself: gRPC's clients make
+// PERMISSION_DENIED of a plain 403 as well, so that they do not show it.
+func deniedInGRPC(t *conformance.T, w conformance.Workload) {
+	call := w.Get("server", 8082, conformance.SayMethod).HTTP2().Method("POST").
+		Header("content-type", "application/grpc").Header("te", "trailers")
+	t.Answered(call, "200 with grpc-status 7", func(a *driver.Answer) string {
+		if a.Status != 200 || a.Pod != "" || strings.Join(a.Header["grpc-status"], ",") != "7" {
+			return "another answer, with grpc-status " + strings.Join(a.Header["grpc-status"], ",")
+		}
+		return ""
+	})
 }
 
 // countedDenials asks in the name of the control client, and of a client at a
