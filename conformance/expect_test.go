@@ -1,167 +1,251 @@
 package conformance
 
 import (
-	"context"
-	"encoding/json"
+	"errors"
+	"io"
+	"maps"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
-	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"github.com/smi-project/smi/conformance/driver"
 	"github.com/smi-project/smi/conformance/report"
 )
 
-// fake is a target whose workloads answer what a test says.
-type fake struct {
-	t *testing.T
-	// answers are those to the requests that are no control requests, one after
-	// the other; the last one stays.
-	answers []driver.Answer
-	// states are those of any session, in the same way, and counts of denials.
-	states []driver.Connection
-	counts []int
-	// uncontrolled tells that control requests fail.
-	uncontrolled bool
-}
-
-var _ Target = (*fake)(nil)
-var _ DenialCounter = (*fake)(nil)
-
-func (*fake) Describe(context.Context) (report.Mesh, string, error) { return report.Mesh{}, "", nil }
-
-func (*fake) Apply(context.Context, []*unstructured.Unstructured) error { return nil }
-
-func (*fake) Reach(_ context.Context, host string, port uint16) (string, uint16, error) {
-	return host, port, nil
-}
-
-func (*fake) Close(context.Context) error { return nil }
-
-func (f *fake) Denials(context.Context, string, string) (int, error) { return next(&f.counts), nil }
-
-func (f *fake) Dial(ctx context.Context, workload string) (net.Conn, error) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var body any
-		switch {
-		case r.Method == http.MethodGet:
-			body = next(&f.states)
-		case workload == string(Control):
-			a := driver.Answer{Status: http.StatusOK, Pod: "smi-apps/server"}
-			if f.uncontrolled {
-				a = driver.Answer{Closed: true}
-			}
-			body = driver.Report{Sent: 1, First: a}
-		default:
-			var order driver.Request
-			if err := json.NewDecoder(r.Body).Decode(&order); err != nil {
-				f.t.Error(err)
-			}
-			got := driver.Report{Words: map[string]int{}}
-			for range max(order.Count, 1) {
-				a := next(&f.answers)
-				if got.Sent == 0 {
-					got.First = a
-				}
-				got.Sent++
-				got.Words[a.Word()]++
-			}
-			body = got
-		}
-		if err := json.NewEncoder(w).Encode(body); err != nil {
-			f.t.Error(err)
-		}
-	}))
-	f.t.Cleanup(server.Close)
-	return new(net.Dialer).DialContext(ctx, "tcp", server.Listener.Addr().String())
-}
-
-func next[T any](list *[]T) T {
-	first := (*list)[0]
-	if len(*list) > 1 {
-		*list = (*list)[1:]
+// held expects a result to have passed, or to have failed for a reason.
+func held(t *testing.T, got report.Result, reason string) {
+	t.Helper()
+	switch {
+	case reason == "" && got.Outcome != report.Passed:
+		t.Errorf("the case has %s: %s", got.Outcome, got.Reason)
+	case reason != "" && (got.Outcome != report.Failed || !strings.Contains(got.Reason, reason)):
+		t.Errorf("the case has %s, because of %q; wanted a failure because of %q", got.Outcome, got.Reason, reason)
 	}
-	return first
 }
 
-// failures carries out a case on the fake and returns what it complains about.
-func (f *fake) failures(patience time.Duration, do func(*T)) []string {
-	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
-	defer cancel()
-	r := &run{target: f, drivers: map[Workload]*driver.Client{}}
-	defer r.closeDrivers()
-	t := &T{ctx: ctx, run: r, sessions: map[session]bool{}}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		do(t)
-	}()
-	<-done
-	if held := !slices.ContainsFunc(t.evidence, func(e report.Evidence) bool { return !e.Held }); held != (len(t.failures) == 0) {
-		f.t.Errorf("the evidence says that it holds (%t), and there are failures: %q", held, t.failures)
-	}
-	return t.failures
-}
-
-var (
-	fromServer = driver.Answer{Status: 200, Pod: "smi-apps/server"}
-	forbidden  = driver.Answer{Status: 403}
-	closed     = driver.Answer{Closed: true}
-)
-
-// TestExpectations shows for each expectation what holds, and what it complains of.
-func TestExpectations(t *testing.T) {
-	get, tcp := Client.Get("server", 80, "/"), Client.TCP("server", 9000)
-	for name, c := range map[string]struct {
-		fake fake
-		do   func(*T)
-		// complaint is a part of the only failure, and empty where there is none.
-		complaint string
+func TestDenialOfRequests(t *testing.T) {
+	for name, test := range map[string]struct {
+		status      int
+		application bool
+		outage      bool
+		want        string
 	}{
-		"denied":                     {fake{answers: []driver.Answer{forbidden}}, func(t *T) { t.Denied(get) }, ""},
-		"denied, but an outage":      {fake{answers: []driver.Answer{forbidden}, uncontrolled: true}, func(t *T) { t.Unreached(get) }, "there is an outage"},
-		"not denied":                 {fake{answers: []driver.Answer{fromServer}}, func(t *T) { t.Denied(get) }, "not a 403 of the mesh"},
-		"closed instead of denied":   {fake{answers: []driver.Answer{closed}}, func(t *T) { t.Denied(get) }, "not a 403 of the mesh"},
-		"denied by the application":  {fake{answers: []driver.Answer{{Status: 403, Pod: "smi-apps/server"}}}, func(t *T) { t.Denied(get) }, "not a 403 of the mesh"},
-		"connection closed":          {fake{answers: []driver.Answer{closed}}, func(t *T) { t.Denied(tcp) }, ""},
-		"connection hangs":           {fake{answers: []driver.Answer{{TimedOut: true}}}, func(t *T) { t.Denied(tcp) }, "not closed without a byte"},
-		"a greeting leaks":           {fake{answers: []driver.Answer{{Closed: true, Body: "220"}}}, func(t *T) { t.Denied(tcp) }, "not closed without a byte"},
-		"denied at last":             {fake{answers: []driver.Answer{fromServer, fromServer, forbidden}}, func(t *T) { t.DeniedWithin(time.Minute, get) }, ""},
-		"never denied":               {fake{answers: []driver.Answer{fromServer}}, func(t *T) { t.DeniedWithin(time.Millisecond, get) }, "not a 403 of the mesh"},
-		"mixed":                      {fake{answers: []driver.Answer{forbidden, fromServer, forbidden}}, func(t *T) { t.Mixed(get, 3, "403", "200 from smi-apps/server") }, ""},
-		"mixed, and something else":  {fake{answers: []driver.Answer{closed, fromServer, forbidden}}, func(t *T) { t.Mixed(get, 3, "403", "200 from smi-apps/server") }, "1 were closed"},
-		"mixed, and one never comes": {fake{answers: []driver.Answer{forbidden}}, func(t *T) { t.Mixed(get, 3, "403", "200 from smi-apps/server") }, "none was 200 from smi-apps/server"},
-		"open":                       {fake{states: []driver.Connection{{Open: true}}}, func(t *T) { t.Open(Client, "s") }, ""},
-		"not open":                   {fake{states: []driver.Connection{{}}}, func(t *T) { t.Open(Client, "s") }, "is not open"},
-		"closed at last":             {fake{states: []driver.Connection{{Open: true}, {Open: true}, {}}}, func(t *T) { t.ClosedWithin(time.Minute, Client, "s", "other") }, ""},
-		"never closed":               {fake{states: []driver.Connection{{}, {Open: true}}}, func(t *T) { t.ClosedWithin(time.Millisecond, Client, "s", "other") }, "connection other"},
-		"flowing":                    {fake{states: []driver.Connection{{Open: true, Bytes: 7}, {Open: true, Bytes: 7}, {Open: true, Bytes: 8}}}, func(t *T) { t.Flowing(Client, "s") }, ""},
-		"counted late":               {fake{counts: []int{1, 1, 2}}, func(t *T) { t.DenialsReach(Client, "smi-apps/server", 2) }, ""},
-		"counted too often":          {fake{counts: []int{1, 3}}, func(t *T) { t.DenialsReach(Client, "smi-apps/server", 2) }, "2 were to be counted, and 3 are"},
+		"a denial":                      {status: 403},
+		"a denial without control":      {status: 403, outage: true, want: "there is an outage"},
+		"an outage":                     {status: 503, outage: true, want: "not a 403 of the mesh"},
+		"an outage for the client only": {status: 503, want: "not a 403 of the mesh"},
+		"an answer":                     {status: 200, application: true, want: "not a 403 of the mesh"},
+		"a 403 of the application":      {status: 403, application: true, want: "not a 403 of the mesh"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c.fake.t = t
-			got := c.fake.failures(time.Minute, c.do)
-			switch {
-			case c.complaint == "" && len(got) > 0:
-				t.Errorf("it holds, and yet: %q", got)
-			case c.complaint != "" && (len(got) == 0 || !strings.Contains(got[0], c.complaint)):
-				t.Errorf("complaints %q, none of which is %q", got, c.complaint)
-			}
+			f := newFake(t, func(from string, w http.ResponseWriter, _ *http.Request) {
+				if from == string(Control) && !test.outage || from != string(Control) && test.application {
+					application(w, "smi-apps/server")
+				}
+				if from == string(Control) {
+					if test.outage {
+						refuse(w, http.StatusServiceUnavailable)
+					}
+					return
+				}
+				w.WriteHeader(test.status)
+			})
+			held(t, f.one(func(t *T) { t.Denied(request) }), test.want)
 		})
 	}
 }
 
-// TestWaitingEnds sees that what never comes is not waited for beyond the case.
-func TestWaitingEnds(t *testing.T) {
-	f := &fake{t: t, counts: []int{1}}
-	got := f.failures(200*time.Millisecond, func(t *T) { t.DenialsReach(Client, "smi-apps/server", 2) })
-	if len(got) != 1 || !strings.Contains(got[0], "2 were to be counted, and 1 are") {
-		t.Errorf("%q", got)
+// TestControlAfterwards sees that a mesh which breaks down at the denied request
+// is told from one that denies it.
+func TestControlAfterwards(t *testing.T) {
+	var down atomic.Bool
+	f := newFake(t, func(from string, w http.ResponseWriter, _ *http.Request) {
+		switch {
+		case from != string(Control):
+			down.Store(true)
+			refuse(w, http.StatusForbidden)
+		case down.Load():
+			refuse(w, http.StatusServiceUnavailable)
+		default:
+			application(w, "smi-apps/server")
+		}
+	})
+	held(t, f.one(func(t *T) { t.Denied(request) }), "there is an outage")
+}
+
+// closed is a connection that is closed at once, after the bytes given.
+func closed(text string) net.Conn {
+	ours, theirs := net.Pipe()
+	go func() {
+		defer theirs.Close()
+		buffer := make([]byte, 64)
+		if _, err := theirs.Read(buffer); err == nil {
+			_, _ = io.WriteString(theirs, text)
+		}
+	}()
+	return ours
+}
+
+func TestDenialOfConnections(t *testing.T) {
+	for name, test := range map[string]struct {
+		dial func() (net.Conn, error)
+		serv http.HandlerFunc
+		want string
+	}{
+		"closed":       {dial: func() (net.Conn, error) { return closed(""), nil }},
+		"refused":      {dial: func() (net.Conn, error) { return nil, errors.New("refused") }},
+		"after a byte": {dial: func() (net.Conn, error) { return closed("x"), nil }, want: "not closed without a byte"},
+		"after an answer": {dial: func() (net.Conn, error) { return closed(`{"pod":"smi-apps/server"}` + "\n"), nil },
+			want: "not closed without a byte"},
+		"an outage": {
+			dial: func() (net.Conn, error) { return nil, errors.New("refused") },
+			serv: func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusServiceUnavailable) },
+			want: "there is an outage",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, func(_ string, w http.ResponseWriter, r *http.Request) {
+				if test.serv != nil {
+					test.serv(w, r)
+					return
+				}
+				application(w, "smi-apps/server")
+			})
+			f.dial = func(_, address string) (net.Conn, error) {
+				if !strings.HasSuffix(address, ":9000") {
+					return nil, nil
+				}
+				return test.dial()
+			}
+			held(t, f.one(func(t *T) { t.Denied(Client.TCP("server", 9000)) }), test.want)
+		})
+	}
+}
+
+// TestWithoutControl sees that a mesh in which nobody is granted anything can be
+// tested.
+func TestWithoutControl(t *testing.T) {
+	f := newFake(t, func(_ string, w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusForbidden) })
+	held(t, f.one(func(t *T) {
+		t.WithoutControl()
+		t.Denied(request)
+	}), "")
+}
+
+func TestAllowed(t *testing.T) {
+	for status, want := range map[int]string{200: "", 204: "", 299: "", 403: "did not succeed", 500: "did not succeed", 302: "did not succeed"} {
+		f := newFake(t, func(_ string, w http.ResponseWriter, _ *http.Request) {
+			application(w, "smi-apps/server")
+			w.WriteHeader(status)
+		})
+		held(t, f.one(func(t *T) { t.Allowed(request) }), want)
+	}
+	f := newFake(t, func(string, http.ResponseWriter, *http.Request) {})
+	held(t, f.one(func(t *T) { t.Allowed(request) }), "no application answered")
+	f = newFake(t, allowing)
+	held(t, f.one(func(t *T) { t.AllowedAt(request, "smi-apps/other") }), "somebody else answered")
+}
+
+// byTurns answers requests in the shares given: of the first k, k times its share
+// by each, but for one more or less. Nobody answers what is left.
+func byTurns(shares map[string]float64) func(string, http.ResponseWriter, *http.Request) {
+	var sent atomic.Int64
+	names := slices.Sorted(maps.Keys(shares))
+	return func(_ string, w http.ResponseWriter, _ *http.Request) {
+		const turn = 1000
+		// 389 has no factor in common with a thousand, so that shares mix.
+		at, until := float64(sent.Add(1)*389%turn)/turn, 0.0
+		for _, name := range names {
+			if until += shares[name]; at < until-1e-9 {
+				application(w, name)
+				return
+			}
+		}
+		refuse(w, http.StatusServiceUnavailable)
+	}
+}
+
+func TestShares(t *testing.T) {
+	const a, b, c = "smi-apps/a", "smi-apps/b", "smi-apps/c"
+	for name, test := range map[string]struct {
+		served, wanted map[string]float64
+		want           string
+	}{
+		"right":              {map[string]float64{a: 0.75, b: 0.25}, map[string]float64{a: 0.75, b: 0.25}, ""},
+		"a little off":       {map[string]float64{a: 0.76, b: 0.24}, map[string]float64{a: 0.75, b: 0.25}, ""},
+		"five points off":    {map[string]float64{a: 0.70, b: 0.30}, map[string]float64{a: 0.75, b: 0.25}, "smi-apps/a got 70."},
+		"the other way":      {map[string]float64{a: 0.25, b: 0.75}, map[string]float64{a: 0.75, b: 0.25}, "smi-apps/b got 7"},
+		"somebody else":      {map[string]float64{a: 0.75, b: 0.249, c: 0.001}, map[string]float64{a: 0.75, b: 0.25}, "smi-apps/c got"},
+		"a failure":          {map[string]float64{a: 0.75, b: 0.249}, map[string]float64{a: 0.75, b: 0.25}, "got no answer of an application"},
+		"a share that fails": {map[string]float64{a: 0.75}, map[string]float64{a: 0.75}, ""},
+		"nothing fails":      {map[string]float64{a: 1}, map[string]float64{a: 0.75}, "smi-apps/a got 100.0 %"},
+		"it goes elsewhere":  {map[string]float64{a: 0.75, b: 0.25}, map[string]float64{a: 0.75}, "smi-apps/b got"},
+		"nobody":             {nil, map[string]float64{a: 0.9, b: 0.1}, "smi-apps/b got 0.0 %"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, byTurns(test.served))
+			held(t, f.one(func(t *T) { t.Shares(request, test.wanted) }), test.want)
+		})
+	}
+}
+
+func TestAlwaysAndMixed(t *testing.T) {
+	const a, b = "smi-apps/a", "smi-apps/b"
+	f := newFake(t, byTurns(map[string]float64{a: 0.9, b: 0.1}))
+	held(t, f.one(func(t *T) { t.Always(request, 60, a) }), "were not")
+	held(t, f.one(func(t *T) { t.Mixed(request, 60, "200 from "+a, "200 from "+b) }), "")
+	held(t, f.one(func(t *T) { t.Mixed(request, 60, "200 from "+a) }), "were 200 from "+b)
+	held(t, f.one(func(t *T) { t.Mixed(request, 60, "200 from "+a, "200 from "+b, "503") }), "none was 503")
+	f = newFake(t, byTurns(map[string]float64{a: 1}))
+	held(t, f.one(func(t *T) { t.Always(request, 60, a) }), "")
+}
+
+// TestDuring sees that what happens while the policy changes is seen, though it
+// has passed when the change is made.
+func TestDuring(t *testing.T) {
+	const before, after = "smi-apps/before", "smi-apps/after"
+	for name, test := range map[string]struct {
+		between http.HandlerFunc
+		want    string
+	}{
+		"nothing":       {nil, ""},
+		"a failure":     {func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusServiceUnavailable) }, "failed, the first with 503"},
+		"somebody else": {func(w http.ResponseWriter, _ *http.Request) { application(w, "smi-apps/else") }, "smi-apps/else got"},
+		"a closed one": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Connection", "close")
+			application(w, before)
+		}, "is not open"},
+		"an aborted call": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "failed, the first with closed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var state atomic.Int64
+			seen := make(chan struct{}, 1)
+			f := newFake(t, func(_ string, w http.ResponseWriter, r *http.Request) {
+				now := state.Load()
+				if now == 1 {
+					select {
+					case seen <- struct{}{}:
+					default:
+					}
+				}
+				switch {
+				case now == 0:
+					application(w, before)
+				case now == 1 && test.between != nil:
+					test.between(w, r)
+				default:
+					application(w, after)
+				}
+			})
+			held(t, f.one(func(c *T) {
+				c.During(request, []string{before, after}, func() {
+					state.Store(1)
+					<-seen
+					state.Store(2)
+				})
+			}), test.want)
+		})
 	}
 }
