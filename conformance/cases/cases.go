@@ -24,7 +24,7 @@ var manifests embed.FS
 func Suite() *conformance.Suite {
 	return &conformance.Suite{
 		Version: Version, Manifests: manifests,
-		Cases: slices.Concat(original, identity, bindings, protocol, specs, matching, access, accessRules, accessAnswers, accessModes, split, versions),
+		Cases: slices.Concat(original, identity, bindings, protocol, passing, specs, matching, paths, access, accessRules, accessAnswers, accessModes, split, versions),
 	}
 }
 

@@ -64,8 +64,8 @@ var identity = []*conformance.Case{
 		APIs: []string{accessV1alpha3, specsV1alpha4},
 		Run: func(t *conformance.T) {
 			t.Apply("id_02_plaintext.yaml")
-			everyPort(t, conformance.Client, t.Allowed)
-			everyPort(t, conformance.Stranger, t.Unreached)
+			everyPort(conformance.Client, t.Allowed)
+			everyPort(conformance.Stranger, t.Unreached)
 			forged := "By=spiffe://cluster.local/ns/smi-apps/sa/server;URI=spiffe://cluster.local/ns/smi-apps/sa/client"
 			t.Unreached(conformance.Stranger.Get("server", 80, "/").Header("x-forwarded-client-cert", forged))
 		},
@@ -76,8 +76,8 @@ var identity = []*conformance.Case{
 		APIs: []string{accessV1alpha3, specsV1alpha4},
 		Run: func(t *conformance.T) {
 			t.Apply("id_03_nobody.yaml")
-			everyPort(t, conformance.Client, t.Allowed)
-			everyPort(t, conformance.Stranger, t.Unreached)
+			everyPort(conformance.Client, t.Allowed)
+			everyPort(conformance.Stranger, t.Unreached)
 		},
 	},
 	{
@@ -100,7 +100,7 @@ var identity = []*conformance.Case{
 }
 
 // everyPort asks at each port of the server, as its protocol wants it.
-func everyPort(t *conformance.T, w conformance.Workload, expect func(conformance.Call) *driver.Answer) {
+func everyPort(w conformance.Workload, expect func(conformance.Call) *driver.Answer) {
 	expect(w.Get("server", 80, "/"))
 	expect(w.Get("server", 8081, "/").HTTP2())
 	expect(w.GRPC("server", 8082, conformance.SayMethod))

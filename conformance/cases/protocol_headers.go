@@ -1,0 +1,134 @@
+package cases
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/smi-project/smi/conformance"
+	"github.com/smi-project/smi/conformance/driver"
+)
+
+// passing are the cases of the rules PR-4 and PR-5, on what a mesh leaves as it is.
+var passing = []*conformance.Case{
+	{
+		ID: "PR-4-headers", Title: "An application sees who has proved to call, and no header that speaks to proxies",
+		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.Identity, conformance.AccessHTTP, conformance.Hardening},
+		APIs: grants,
+		Run: func(t *conformance.T) {
+			t.Apply("pr_04_headers.yaml")
+			for _, get := range []func(string) conformance.Call{overHTTP1, overHTTP2} {
+				trusted(t, get("/"))
+				trusted(t, get("/").Header("x-envoy-original-path", "/forged").Header("X-Envoy-Forged", "forged"))
+				trusted(t, get("/").Header("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/smi-apps/sa/forged"))
+				trusted(t, get("/").Header("x_forwarded_client_cert", "forged"))
+				trusted(t, get("/").Header("X-Forwarded_Client-Cert", "forged").Header("x_forwarded-client_cert", "forged"))
+			}
+		},
+	},
+	{
+		ID: "PR-4-conditions", Title: "Conditions on headers that speak to proxies hold for nobody",
+		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.AccessHeaders, conformance.Hardening},
+		APIs: grants,
+		Run: func(t *conformance.T) {
+			t.Apply("pr_04_conditions.yaml")
+			for _, get := range []func(string) conformance.Call{overHTTP1, overHTTP2} {
+				t.Allowed(get("/kept").Header("x-own", "1"))
+				t.Denied(get("/envoy").Header("x-envoy-own", "1"))
+				t.Denied(get("/cert"))
+				t.Denied(get("/cert").Header("x-forwarded-client-cert", "1"))
+				t.Denied(get("/cert").Header("x_forwarded_client_cert", "1"))
+				t.Allowed(get("/secret"))
+				t.Denied(get("/other").Header("x-envoy-original-path", "/secret"))
+			}
+		},
+	},
+	{
+		ID: "PR-4-split", Title: "Splits see none of the headers that speak to proxies",
+		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.SplitMatches, conformance.Hardening}, APIs: splits,
+		Run: func(t *conformance.T) {
+			t.Apply("pr_04_split.yaml")
+			get := conformance.Client.Get("stable", 80, "/")
+			t.Always(get.Header("x-own", "1"), 10, "smi-apps/v2")
+			t.Always(get.Header("x-envoy-own", "1"), 10, "smi-apps/v1")
+			t.Always(get.Header("x-forwarded-client-cert", "1"), 10, "smi-apps/v1")
+			t.Always(get.Header("x-envoy-original-path", "/beta"), 10, "smi-apps/v1")
+		},
+	},
+	{
+		ID: "PR-4-deadlines", Title: "No header of a client puts a timeout on a request",
+		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.Hardening}, APIs: grants,
+		Run: func(t *conformance.T) {
+			t.Apply("pr_04_headers.yaml")
+			slow := conformance.Client.Get("server", 80, "/delay?ms=300")
+			t.Allowed(slow.Header("x-envoy-upstream-rq-timeout-ms", "1"))
+			t.Allowed(slow.Header("x-envoy-expected-rq-timeout-ms", "1"))
+			t.Allowed(slow.HTTP2().Header("x-envoy-upstream-rq-timeout-ms", "1"))
+		},
+	},
+	{
+		ID: "PR-4-long", Title: "The mesh puts no timeout on an answer that takes long",
+		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.AccessHTTP}, APIs: grants, Slow: true,
+		Run: func(t *conformance.T) {
+			t.Apply("pr_04_long.yaml")
+			t.Answered(conformance.OtherClient.Get("vault", 80, "/stream?seconds=60").On("long").Stream(), "an answer that goes on",
+				func(a *driver.Answer) string {
+					if a.Status != 200 {
+						return "no answer"
+					}
+					return ""
+				})
+			// A line comes each second. Proxies that end answers mostly do so after 15.
+			for range 18 {
+				t.Flowing(conformance.OtherClient, "long")
+			}
+		},
+	},
+	{
+		ID: "PR-5-outside", Title: "What leaves the mesh needs no grant and passes unchanged",
+		Rules: []string{"PR-5"}, Features: []conformance.Feature{conformance.Identity},
+		Run: func(t *conformance.T) {
+			t.Apply("id_06_outside.yaml")
+			call := conformance.Guest.Get("plain.smi-outside", 80, "/red//x?a=%2F&b").Method(http.MethodPost).Body("hello").Header("x-own", "1")
+			t.Answered(call, "the request as it was sent", func(a *driver.Answer) string {
+				switch s := a.Seen; {
+				case s == nil:
+					return "no application answered"
+				case s.Method != http.MethodPost || s.Path != "/red//x" || s.Query != "a=%2F&b" || s.Host != "plain.smi-outside":
+					return "it was changed"
+				case strings.Join(s.Headers["x-own"], ",") != "1" || s.Headers["x-forwarded-client-cert"] != nil:
+					return "its headers were changed"
+				}
+				return ""
+			})
+		},
+	},
+	{
+		ID: "PR-5-no-service", Title: "A name in the mesh that no Service has is refused like one without a grant",
+		Rules: []string{"PR-5"}, Features: []conformance.Feature{conformance.AccessHTTP},
+		Run: func(t *conformance.T) {
+			for _, name := range []string{"nobody.smi-apps", "nobody.smi-other.svc", "nobody.smi-other.svc.cluster.local"} {
+				unreached(t, conformance.Client.Get(name, 80, "/"))
+			}
+		},
+	},
+}
+
+// trusted expects the application to be told that the client calls, and nothing
+// that a header of the client's said.
+func trusted(t *conformance.T, c conformance.Call) {
+	calledBy(t, c, "smi-apps", "client")
+	t.Answered(c, "no forged header at the application", func(a *driver.Answer) string {
+		if a.Seen == nil {
+			return "no application answered"
+		}
+		for name, values := range a.Seen.Headers {
+			dashed := strings.ReplaceAll(name, "_", "-")
+			switch {
+			case strings.HasPrefix(dashed, "x-envoy-"), dashed == "x-forwarded-client-cert" && name != dashed,
+				strings.Contains(strings.Join(values, ","), "forged"):
+				return "it saw " + name
+			}
+		}
+		return ""
+	})
+}
