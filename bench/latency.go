@@ -30,8 +30,14 @@ var metricsSources = []metricsSource{
 	{"nothing", envoy.NoMetrics},
 }
 
-// latencyFigures are what several rounds have shown of one pair of proxies.
-type latencyFigures struct{ p50, p99, cpu, late sample }
+// latencyFigures are what several rounds have shown of one pair of proxies. cpu
+// is what the two Envoys used per request, agents what their agents used beside
+// them.
+type latencyFigures struct{ p50, p99, cpu, agents, late sample }
+
+// pair is two proxies in a row, as processes. The agents of ours are one process;
+// bare ones have none.
+type pair struct{ envoys, agents []int }
 
 func runLatency(ctx context.Context, b *bench) error {
 	rates, rounds, length := []float64{500, 1000}, 5, 4*time.Second
@@ -63,7 +69,7 @@ func runLatency(ctx context.Context, b *bench) error {
 	}
 	b.out.note("open loop, %d connections that are kept alive, one worker each, HTTP/1.1; latency from the intended time of sending;", connections)
 	b.out.note("ours and bare take turns, %d rounds of %s each; median of rounds (least to greatest); ratios are of neighbouring rounds", rounds, length)
-	b.out.table([]string{"reports by", "rate", "our p50", "bare p50", "ratio p50", "our p99", "bare p99", "ratio p99", "processor time per request", "bare"}, l.rows)
+	b.out.table([]string{"reports by", "rate", "our p50", "bare p50", "ratio p50", "our p99", "bare p99", "ratio p99", "processor time per request", "bare", "our agents"}, l.rows)
 	b.out.note("without any proxy: p50 %s, p99 %s; requests were sent %s (p50), %s (p99) after the intended time",
 		us(l.plain.p50.median()), us(l.plain.p99.median()), us(l.plain.late.quantile(0.5)), us(l.plain.late.quantile(0.99)))
 	return nil
@@ -101,14 +107,15 @@ func (l *latencySuite) compare(ctx context.Context, ca *identity.CA, source metr
 			return err
 		}
 	}
+	our, theirs := pair{envoysOf(host.pid()), []int{host.pid()}}, pair{envoys: l.bare.pids()}
 	for _, rate := range l.rates {
 		a, b := &latencyFigures{}, &latencyFigures{}
 		var p50, p99 sample
 		for range l.rounds {
-			if err := l.round(ctx, ours, rate, envoysOf(host.pid()), a); err != nil {
+			if err := l.round(ctx, ours, rate, our, a); err != nil {
 				return err
 			}
-			if err := l.round(ctx, bare, rate, l.bare.pids(), b); err != nil {
+			if err := l.round(ctx, bare, rate, theirs, b); err != nil {
 				return err
 			}
 			last := len(a.p50) - 1
@@ -117,29 +124,31 @@ func (l *latencySuite) compare(ctx context.Context, ca *identity.CA, source metr
 		}
 		l.rows = append(l.rows, []string{
 			source.name, perSec(rate), us(a.p50.median()), us(b.p50.median()), p50.spread(ratio),
-			us(a.p99.median()), us(b.p99.median()), p99.spread(ratio), us(a.cpu.median()), us(b.cpu.median()),
+			us(a.p99.median()), us(b.p99.median()), p99.spread(ratio), us(a.cpu.median()), us(b.cpu.median()), us(a.agents.median()),
 		})
 	}
 	return nil
 }
 
 // round measures one pair of proxies for a while.
-func (l *latencySuite) round(ctx context.Context, t target, rate float64, pids []int, f *latencyFigures) error {
-	before := usedBy(pids)
+func (l *latencySuite) round(ctx context.Context, t target, rate float64, p pair, f *latencyFigures) error {
+	envoys, agents := usedBy(p.envoys), usedBy(p.agents)
 	m, err := t.openLoop(ctx, rate, connections, l.length)
 	if err != nil {
 		return err
 	}
 	f.p50.add(m.latencies.quantile(0.5))
 	f.p99.add(m.latencies.quantile(0.99))
-	f.cpu.add((usedBy(pids) - before).Seconds() / float64(len(m.latencies)))
+	requests := float64(len(m.latencies))
+	f.cpu.add((usedBy(p.envoys) - envoys).Seconds() / requests)
+	f.agents.add((usedBy(p.agents) - agents).Seconds() / requests)
 	f.late = append(f.late, m.late...)
 	return nil
 }
 
 // direct measures the application alone, which is part of every latency.
 func (l *latencySuite) direct(ctx context.Context, rate float64) error {
-	return l.round(ctx, get(appAddress+":8080", "server.bench"), rate, nil, &l.plain)
+	return l.round(ctx, get(appAddress+":8080", "server.bench"), rate, pair{}, &l.plain)
 }
 
 func usedBy(pids []int) time.Duration {
