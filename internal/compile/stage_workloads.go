@@ -9,8 +9,7 @@ import (
 
 // classSet are the workload classes of all meshed pods, sorted by their ids.
 type classSet struct {
-	all  []*members
-	byID map[string]*members
+	all []*members
 	// pods and ofPods are what they were made of: a class for each pod, nil for
 	// those that are not in the mesh.
 	pods   *podSet
@@ -66,24 +65,34 @@ func (c *Compiler) resolveClasses(in classStageInputs) *classSet {
 	return out
 }
 
-// collectMembers puts the pods of each class together. What was looked up for a
-// class the last time may still be right.
+// collectMembers puts the pods of each class together. Where the pods are the
+// same as the last time, classes that no pod has joined or left are kept, with
+// what was looked up for them.
 func (c *Compiler) collectMembers(out, last *classSet) {
-	out.byID = make(map[string]*members, len(c.workloads.entries))
+	anew := map[string]*members{}
+	all := last == nil || last.pods != out.pods
+	if !all {
+		for i, k := range out.ofPods {
+			if was := last.ofPods[i]; was != k { // of the same pod, so neither is nil
+				anew[was.id], anew[k.id] = nil, nil
+			}
+		}
+		out.all = slices.DeleteFunc(slices.Clone(last.all), func(m *members) bool {
+			_, changed := anew[m.class.id]
+			return changed
+		})
+	}
 	for i, k := range out.ofPods {
 		if k == nil {
 			continue
 		}
-		m := out.byID[k.id]
+		m, changed := anew[k.id]
+		if !all && !changed {
+			continue
+		}
 		if m == nil {
-			m = &members{class: k}
-			if last != nil && last.byID[k.id] != nil {
-				*m = *last.byID[k.id]
-				m.class, m.pods = k, nil
-			} else {
-				m.principal = mesh.PrincipalOf(c.config.TrustDomain, k.account)
-			}
-			out.byID[k.id] = m
+			m = &members{class: k, principal: mesh.PrincipalOf(c.config.TrustDomain, k.account)}
+			anew[k.id] = m
 			out.all = append(out.all, m)
 		}
 		m.pods = append(m.pods, out.pods.all[i])
