@@ -81,15 +81,6 @@ type LeftOut struct {
 	Reason string `json:"reason"`
 }
 
-// The endings of a report's file and of its envelope, which lies beside it.
-const (
-	reportSuffix   = ".json"
-	envelopeSuffix = ".dsse.json"
-)
-
-// EnvelopeOf is the path of the envelope of a report.
-func EnvelopeOf(path string) string { return strings.TrimSuffix(path, reportSuffix) + envelopeSuffix }
-
 // Build reads a folder with all folders below it. A report is a file that ends
 // with .json; its envelope lies beside it and ends with .dsse.json. The error says
 // that the folder cannot be read.
@@ -102,10 +93,10 @@ func Build(folder fs.FS, keys ...*provenance.PublicKey) (*Matrix, error) {
 	var rows []*report.Report
 	seen := map[[sha256.Size]byte]bool{}
 	err := fs.WalkDir(folder, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !strings.HasSuffix(path, reportSuffix) {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, provenance.ReportSuffix) {
 			return err
 		}
-		if strings.HasSuffix(path, envelopeSuffix) {
+		if strings.HasSuffix(path, provenance.EnvelopeSuffix) {
 			return m.lonely(folder, path)
 		}
 		file, err := read(folder, path)
@@ -158,10 +149,10 @@ func kindOf(file []byte) string {
 }
 
 func verify(folder fs.FS, path string, file []byte, keys []*provenance.PublicKey) (*provenance.Verified, error) {
-	envelope, err := read(folder, EnvelopeOf(path))
+	envelope, err := read(folder, provenance.EnvelopeOf(path))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("it is not signed: there is no %s", EnvelopeOf(path))
+		return nil, fmt.Errorf("it is not signed: there is no %s", provenance.EnvelopeOf(path))
 	case err != nil:
 		return nil, err
 	}
@@ -177,7 +168,7 @@ func verify(folder fs.FS, path string, file []byte, keys []*provenance.PublicKey
 
 // lonely leaves out an envelope whose report is gone.
 func (m *Matrix) lonely(folder fs.FS, path string) error {
-	of := strings.TrimSuffix(path, envelopeSuffix) + reportSuffix
+	of := strings.TrimSuffix(path, provenance.EnvelopeSuffix) + provenance.ReportSuffix
 	if _, err := fs.Stat(folder, of); errors.Is(err, fs.ErrNotExist) {
 		m.leaveOut(path, fmt.Errorf("its report %s is not there", of))
 	} else if err != nil {

@@ -42,7 +42,7 @@ func put(t *testing.T, folder fstest.MapFS, path string, r *report.Report, keys 
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder[EnvelopeOf(path)] = &fstest.MapFile{Data: envelope}
+	folder[provenance.EnvelopeOf(path)] = &fstest.MapFile{Data: envelope}
 }
 
 func key(t *testing.T) *provenance.PrivateKey {

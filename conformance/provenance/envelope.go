@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Envelope is a DSSE envelope: a payload, what it is, and who signed both.
@@ -22,6 +23,16 @@ type Signature struct {
 	KeyID string `json:"keyid,omitempty"`
 	Sig   string `json:"sig"` // Base64
 }
+
+// The endings of a report's file and of its envelope, which lies beside it.
+const (
+	ReportSuffix   = ".json"
+	EnvelopeSuffix = ".dsse.json"
+)
+
+// EnvelopeOf is the path at which the envelope of a report's file is looked for:
+// report.dsse.json beside report.json.
+func EnvelopeOf(path string) string { return strings.TrimSuffix(path, ReportSuffix) + EnvelopeSuffix }
 
 // The bounds of an envelope that is read.
 const (

@@ -18,10 +18,18 @@ func testApp(env map[string]string) (app *App, out, errs *bytes.Buffer) {
 	return &App{In: strings.NewReader(""), Out: out, Err: errs, Getenv: func(name string) string { return env[name] }}, out, errs
 }
 
+// commandsOf are a command and all below it.
+func commandsOf(c *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{c}
+	for _, sub := range c.Commands() {
+		all = append(all, commandsOf(sub)...)
+	}
+	return all
+}
+
 func TestEveryCommandExplainsItself(t *testing.T) {
 	app, _, _ := testApp(nil)
-	root := newRoot(app)
-	for _, c := range append(root.Commands(), root) {
+	for _, c := range commandsOf(newRoot(app)) {
 		if c.Example == "" || c.Short == "" || strings.HasSuffix(c.Short, ".") {
 			t.Errorf("%s: a command has an example and a short description that is no sentence", c.CommandPath())
 		}
@@ -40,9 +48,12 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 // Examples must at least be understood by the command that they show.
 func TestExamplesAreUnderstood(t *testing.T) {
 	app, _, _ := testApp(nil)
-	for _, c := range newRoot(app).Commands() {
+	for _, c := range commandsOf(newRoot(app)) {
+		if !c.HasParent() {
+			continue // its examples are those of others
+		}
 		for line := range strings.SplitSeq(c.Example, "\n") {
-			_, args, found := strings.Cut(line, "smi "+c.Name()+" ")
+			_, args, found := strings.Cut(line, c.CommandPath()+" ")
 			if !found || strings.Contains(line, "<(") {
 				continue
 			}

@@ -9,7 +9,8 @@ const rootLong = `smi gives SMI resources their meaning and carries it out.
 It reads Kubernetes and SMI manifests from files or folders and needs no
 cluster: check, explain and compile answer for the mesh that the manifests
 describe; run runs that mesh on this machine (Linux), request sends requests
-through it, and demo shows all of it on an example.
+through it, and demo shows all of it on an example. conformance proves what a
+mesh does of SMI.
 
 Exit codes:
   0  done, and the answer is yes
@@ -44,7 +45,7 @@ func newRoot(app *App) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.SuggestionsMinimumDistance = 2
 	app.meaning.register(root)
-	root.AddCommand(checkCommand(app), compileCommand(app), explainCommand(app), versionCommand(app))
+	root.AddCommand(checkCommand(app), compileCommand(app), conformanceCommand(app), explainCommand(app), versionCommand(app))
 	return root
 }
 

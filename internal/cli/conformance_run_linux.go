@@ -1,0 +1,231 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"github.com/smi-project/smi/conformance"
+	"github.com/smi-project/smi/conformance/cases"
+	"github.com/smi-project/smi/conformance/page"
+	"github.com/smi-project/smi/conformance/provenance"
+	"github.com/smi-project/smi/conformance/report"
+	"github.com/smi-project/smi/conformance/standalone"
+	"github.com/smi-project/smi/internal/tool"
+)
+
+// conformanceRunFlags are the flags of smi conformance run.
+type conformanceRunFlags struct {
+	choice   caseChoice
+	claim    string
+	envoy    string
+	sample   string
+	format   format
+	report   string
+	sign     []string
+	by       string
+	failFast bool
+	verbose  bool
+}
+
+const conformanceRunLong = `Run the suite on a standalone mesh of this machine, with real Envoys, and tell
+how each case ended. What the mesh does not claim is not run; what it claims and
+does not do is a failure.
+
+--report DIR writes report.json, report.yaml, junit.xml and index.html, and with
+--sign KEY the envelope report.dsse.json that says who ran it.
+
+Exit codes: 0 no case failed; 1 one did; 2 the arguments make no sense, or the
+mesh cannot be run.`
+
+func conformanceRunners(app *App) []*cobra.Command {
+	f := conformanceRunFlags{format: formatTable}
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the suite on a standalone mesh",
+		Long:  conformanceRunLong,
+		Example: `  smi conformance run
+
+  # Some cases
+  smi conformance run --rule AC-9 --rule AC-12
+  smi conformance run --feature split-http --select weights --fail-fast
+
+  # A signed report, to be published
+  smi conformance run --report out --sign conformance.key --by Example`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return app.conformanceRun(cmd.Context(), &f) },
+	}
+	f.choice.register(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.claim, "claim", "", "`FILE` with what the mesh is to be held to, in place of all that it claims")
+	flags.StringVar(&f.envoy, "envoy", "", "path of Envoy; $ENVOY, the PATH and the tool cache are tried otherwise")
+	flags.StringVar(&f.sample, "sample", "", "path of smi-sample, the workloads' program (default beside this program, or on the PATH)")
+	flags.StringVar(&f.report, "report", "", "`DIR` to write the reports to")
+	flags.StringArrayVar(&f.sign, "sign", nil, "`FILE` with a private key that signs the report; may be repeated")
+	flags.StringVar(&f.by, "by", "", "`NAME` of who runs the suite, for the signed statement")
+	flags.BoolVar(&f.failFast, "fail-fast", false, "end with the first case that fails")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print what the mesh prints, too")
+	addFormatFlag(cmd, &f.format)
+	_ = cmd.MarkFlagDirname("report")
+	return []*cobra.Command{cmd}
+}
+
+func (a *App) conformanceRun(ctx context.Context, f *conformanceRunFlags) error {
+	suite := cases.Suite()
+	chosen, err := f.choice.of(suite)
+	if err != nil {
+		return err
+	}
+	keys, err := f.keys()
+	if err != nil {
+		return err
+	}
+	claim, err := f.readClaim(suite)
+	if err != nil {
+		return err
+	}
+	out := &progress{app: a, to: a.Out, of: len(chosen)}
+	if f.format != formatTable {
+		out.to = a.Err
+	}
+	found, err := a.runSuite(ctx, f, claim, conformance.Options{
+		FailFast: f.failFast, Progress: out.ended,
+		Select: func(c *conformance.Case) bool { return slices.Contains(chosen, c) },
+	})
+	if err != nil {
+		return err
+	}
+	if f.report != "" {
+		if err := writeReports(f.report, found, f.by, keys); err != nil {
+			return err
+		}
+	}
+	if f.format != formatTable {
+		if err := a.printReportObject(f.format, found); err != nil {
+			return err
+		}
+	}
+	if f.report != "" {
+		fmt.Fprintf(out.to, "reports in %s\n", printable(f.report))
+	}
+	fmt.Fprintf(out.to, "conformance: %s, %s\n", count(len(found.Results), "case"), found.Summary)
+	if found.Summary.Failed > 0 {
+		return ErrNo
+	}
+	return nil
+}
+
+// keys reads what signs, before anything is run for nothing.
+func (f *conformanceRunFlags) keys() ([]*provenance.PrivateKey, error) {
+	switch {
+	case len(f.sign) == 0 && f.by != "":
+		return nil, UsageErrorf("--by names who signs, and --sign is missing")
+	case len(f.sign) == 0:
+		return nil, nil
+	case f.report == "":
+		return nil, UsageErrorf("--sign signs the report, and --report is missing")
+	case strings.TrimSpace(f.by) == "":
+		return nil, UsageErrorf("--sign takes --by, the name of who runs the suite")
+	}
+	return readPrivateKeys(f.sign)
+}
+
+// readClaim reads what the mesh is held to.
+func (f *conformanceRunFlags) readClaim(suite *conformance.Suite) (*conformance.Claim, error) {
+	if f.claim == "" {
+		return standalone.Claim(), nil
+	}
+	text, err := os.ReadFile(f.claim)
+	if err != nil {
+		return nil, err
+	}
+	claim := new(conformance.Claim)
+	if err := yaml.UnmarshalStrict(text, claim); err != nil {
+		return nil, fmt.Errorf("--claim %s: %w", f.claim, err)
+	}
+	if err := claim.Validate(); err != nil {
+		return nil, fmt.Errorf("--claim %s: %w", f.claim, err)
+	}
+	for id := range claim.Except {
+		if !slices.ContainsFunc(suite.Cases, func(c *conformance.Case) bool { return c.ID == id }) {
+			return nil, fmt.Errorf("--claim %s: except: there is no case %q", f.claim, id)
+		}
+	}
+	return claim, nil
+}
+
+// runSuite runs the suite on a mesh that lives as long as the run.
+func (a *App) runSuite(ctx context.Context, f *conformanceRunFlags, claim *conformance.Claim, options conformance.Options) (found *report.Report, err error) {
+	envoy, err := tool.Envoy(f.envoy)
+	if err != nil {
+		return nil, err
+	}
+	sample, err := findSample(f.sample)
+	if err != nil {
+		return nil, err
+	}
+	line := func(string, string) {}
+	if f.verbose {
+		line = func(source, text string) { fmt.Fprintf(a.Err, "[%s] %s\n", source, printable(text)) }
+	}
+	target, err := standalone.Start(ctx, standalone.Options{Envoy: envoy, Sample: sample, Version: meshVersion(), Line: line})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, target.Close(context.WithoutCancel(ctx))) }()
+	found, err = conformance.Run(ctx, target, cases.Suite(), claim, options)
+	if ctx.Err() != nil {
+		return nil, errors.New("the run was ended before it was done, and nothing is reported")
+	}
+	return found, err
+}
+
+// meshVersion names this build: its commit too, where there is no release.
+func meshVersion() string {
+	info := readBuildInfo()
+	if version != "" || info.Commit == "" {
+		return info.Version
+	}
+	return fmt.Sprintf("%s %.12s%s", info.Version, info.Commit, modifiedMark(info.Modified))
+}
+
+// progress prints a line for each case that has ended.
+type progress struct {
+	app   *App
+	to    io.Writer
+	of    int
+	count int
+}
+
+func (p *progress) ended(r report.Result) {
+	p.count++
+	word, shade := "passed", green
+	switch r.Outcome {
+	case report.Failed:
+		word, shade = "FAILED", red
+	case report.NotClaimed:
+		word, shade = "not claimed", yellow
+	}
+	word = fmt.Sprintf("%-11s", word)
+	if p.to == p.app.Out {
+		word = p.app.paint(shade, word)
+	}
+	took := page.Seconds(r.Duration)
+	if r.Outcome == report.NotClaimed {
+		took = r.Reason
+	}
+	fmt.Fprintf(p.to, "%*d/%d  %s  %s: %s (%s)\n", len(fmt.Sprint(p.of)), p.count, p.of, word, r.ID, printable(r.Title), printable(took))
+	if r.Outcome != report.Failed {
+		return
+	}
+	for line := range strings.Lines(r.Reason) {
+		fmt.Fprintf(p.to, "      %s\n", printable(strings.TrimRight(line, "\n")))
+	}
+}
