@@ -57,22 +57,27 @@ func TestDenialOfRequests(t *testing.T) {
 	}
 }
 
-// TestControlAfterwards sees that a mesh which breaks down at the denied request
-// is told from one that denies it.
-func TestControlAfterwards(t *testing.T) {
-	var down atomic.Bool
-	f := newFake(t, func(from string, w http.ResponseWriter, _ *http.Request) {
-		switch {
-		case from != string(Control):
-			down.Store(true)
-			refuse(w, http.StatusForbidden)
-		case down.Load():
-			refuse(w, http.StatusServiceUnavailable)
-		default:
-			application(w, "smi-apps/server")
-		}
-	})
-	held(t, f.one(func(t *T) { t.Denied(request) }), "there is an outage")
+// TestControlOnBothSides sees that a mesh which breaks down at the denied request,
+// or comes up with it, is told from one that denies it.
+func TestControlOnBothSides(t *testing.T) {
+	for name, atFirst := range map[string]bool{"breaks down": true, "comes up": false} {
+		t.Run(name, func(t *testing.T) {
+			var up atomic.Bool
+			up.Store(atFirst)
+			f := newFake(t, func(from string, w http.ResponseWriter, _ *http.Request) {
+				switch {
+				case from != string(Control):
+					up.Store(!atFirst)
+					refuse(w, http.StatusForbidden)
+				case up.Load():
+					application(w, "smi-apps/server")
+				default:
+					refuse(w, http.StatusServiceUnavailable)
+				}
+			})
+			held(t, f.one(func(t *T) { t.Denied(request) }), "there is an outage")
+		})
+	}
 }
 
 // closed is a connection that is closed at once, after the bytes given.

@@ -251,3 +251,26 @@ func TestSlowCases(t *testing.T) {
 		t.Errorf("%+v", out.Results)
 	}
 }
+
+// TestRefusedBeside sees that what a mesh refused a slow case is in nobody's way.
+func TestRefusedBeside(t *testing.T) {
+	f := newFake(t, allowing)
+	f.follow = refusing
+	begun, ended := make(chan struct{}), make(chan struct{})
+	slow := caseOf("AC-1-slow", func(c *T) {
+		c.TryApply("refused.yaml")
+		close(begun)
+		<-ended
+		c.Allowed(request)
+	})
+	slow.Slow = true
+	out := f.run(Options{}, slow, caseOf("AC-1-a", func(c *T) {
+		defer close(ended)
+		<-begun
+		c.Apply("one.yaml")
+		c.Allowed(request)
+	}))
+	if out.Summary != (report.Summary{Passed: 2}) {
+		t.Errorf("%+v", out.Results)
+	}
+}
