@@ -102,8 +102,8 @@ var connectionFailures = map[string]bool{"UH": true, "UF": true, "UO": true, "NC
 // UNAVAILABLE and DATA_LOSS.
 var grpcFailures = map[int]bool{2: true, 4: true, 12: true, 13: true, 14: true, 15: true}
 
-// Sink takes entries. It must not block, must not keep the entry, and is called
-// by several goroutines.
+// Sink takes entries. It must not block, must not keep the entry, which becomes
+// the next one, and is called by several goroutines.
 type Sink interface {
 	Observe(e *Entry)
 }
