@@ -32,6 +32,18 @@ var access = []*conformance.Case{
 		},
 	},
 	{
+		ID: "AC-1-untargeted", Title: "A workload without any TrafficTarget gets nothing from a client that is let through to its neighbour",
+		Rules: []string{"AC-1", "AC-2"}, Features: bothKinds, APIs: accessAPIs,
+		Run: func(t *conformance.T) {
+			// Behind the root, only version 1 is granted to anybody, so that the
+			// client's side cannot be the one that keeps version 2 closed.
+			t.WithoutControl()
+			t.Apply("ac_13_judged.yaml")
+			t.Mixed(conformance.Client.Get("root", 80, "/books"), 64, "200 from smi-apps/v1", "403")
+			t.Mixed(conformance.Client.TCP("root", 9000), 64, "bytes from smi-apps/v1", "closed")
+		},
+	},
+	{
 		ID: "AC-1-elsewhere", Title: "A grant at one workload opens no other one",
 		Rules: []string{"AC-1"}, Features: bothKinds, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
