@@ -71,6 +71,13 @@ golden: ## Write the expected outputs anew; read the difference before you commi
 e2e: envoy build ## Run the demo from end to end and judge its outcome
 	@bin/smi demo
 
+# Who runs the conformance suite, for the signed statement.
+BY ?= make conformance
+
+.PHONY: conformance
+conformance: envoy build ## Run the conformance suite on this machine, sign and verify its report
+	@tools/conformance.sh dist/conformance "$(BY)"
+
 .PHONY: bench
 bench: envoy ## Measure scale and latency
 	@$(WITH_ENVOY); cd bench && go run .
@@ -80,7 +87,7 @@ lint: ## Check style, layers, known vulnerabilities and go.mod
 	@tools/lint.sh $(MODULES)
 
 .PHONY: generate
-generate: ## Write deep copies and CustomResourceDefinitions anew
+generate: ## Write deep copies, CustomResourceDefinitions and the table of rules anew
 	@tools/generate.sh
 
 .PHONY: verify-generated
