@@ -32,17 +32,17 @@ var protocol = []*conformance.Case{
 		Rules: []string{"PR-1", "AC-10"}, Features: bothAccess, APIs: grants,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_01_app_protocol.yaml")
-			speaks(t, 8081, neverHTTP)  // tcp, named http-a
-			speaks(t, 8082, alwaysHTTP) // kubernetes.io/h2c, named tcp-b
-			speaks(t, 9090, alwaysHTTP) // http, named tcp-c
-			t.Apply("pr_01_app_protocol_2.yaml")
-			speaks(t, 8081, neverHTTP)  // https, named http-a
-			speaks(t, 8082, alwaysHTTP) // grpc, named tcp-b
-			speaks(t, 9090, alwaysHTTP) // unknown, named http-c
-			t.Apply("pr_01_app_protocol_3.yaml")
 			speaks(t, 8081, neverHTTP)  // kubernetes.io/wss, named http-a
 			speaks(t, 8082, alwaysHTTP) // kubernetes.io/ws, named tcp-b
 			speaks(t, 9090, undeclared) // unknown, and its name declares nothing
+			t.Apply("pr_01_app_protocol_2.yaml")
+			speaks(t, 8081, neverHTTP)  // tcp, named http-a
+			speaks(t, 8082, alwaysHTTP) // kubernetes.io/h2c, named tcp-b
+			speaks(t, 9090, alwaysHTTP) // http, named tcp-c
+			t.Apply("pr_01_app_protocol_3.yaml")
+			speaks(t, 8081, neverHTTP)  // https, named http-a
+			speaks(t, 8082, alwaysHTTP) // grpc, named tcp-b
+			speaks(t, 9090, alwaysHTTP) // unknown, named http-c
 			t.Apply("pr_01_app_protocol_4.yaml")
 			speaks(t, 8081, neverHTTP)  // tls, named http-a
 			speaks(t, 8082, alwaysHTTP) // http2, named tcp-b
@@ -66,6 +66,18 @@ var protocol = []*conformance.Case{
 			begins(t, conformance.Client.TCP("server", 9090), badRequest)
 			t.Apply("pr_01_two_services_2.yaml")
 			t.Allowed(conformance.Client.Get("server", 8081, "/"))
+		},
+	},
+	{
+		ID: "PR-1-redeclared", Title: "Requests that are allowed are answered when a port is declared otherwise, on open connections as well",
+		Rules: []string{"PR-1", "AC-10"}, Features: bothAccess, APIs: grants,
+		Run: func(t *conformance.T) {
+			t.Apply("pr_04_headers.yaml", "pr_01_app_protocol_2.yaml")
+			t.Allowed(conformance.Client.Get("server", 9090, "/"))
+			t.Apply("pr_01_redeclared.yaml")
+			t.Allowed(conformance.Client.Get("server", 9090, "/"))
+			t.Apply("pr_01_app_protocol_2.yaml")
+			t.Allowed(conformance.Client.Get("server", 9090, "/"))
 		},
 	},
 	{

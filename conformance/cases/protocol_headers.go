@@ -70,7 +70,9 @@ var passing = []*conformance.Case{
 		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.AccessHTTP}, APIs: grants, Slow: true,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_04_long.yaml")
-			t.Answered(conformance.OtherClient.Get("vault", 80, "/stream?seconds=60").On("long").Stream(), "an answer that goes on",
+			// No other case takes anything from this client, and with it its connections.
+			caller := conformance.Workload("smi-apps/control")
+			t.Answered(caller.Get("vault", 80, "/stream?seconds=60").On("long").Stream(), "an answer that goes on",
 				func(a *driver.Answer) string {
 					if a.Status != 200 {
 						return "no answer"
@@ -79,7 +81,7 @@ var passing = []*conformance.Case{
 				})
 			// A line comes each second. Proxies that end answers mostly do so after 15.
 			for range 18 {
-				t.Flowing(conformance.OtherClient, "long")
+				t.Flowing(caller, "long")
 			}
 		},
 	},
