@@ -15,7 +15,7 @@ generate() { # in the current folder
 }
 
 table=docs/conformance-rules.md
-table() { go run ./conformance/internal/ruletable docs/semantics.md; }
+table() { go run ./conformance/internal/ruletable <docs/semantics.md; }
 
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT

@@ -1,10 +1,11 @@
 // Command ruletable prints docs/conformance-rules.md: which cases prove each rule
-// of docs/semantics.md, and why some rules have none. It takes the path of
-// docs/semantics.md.
+// of docs/semantics.md, and why some rules have none. It reads
+// docs/semantics.md from the standard input.
 package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"slices"
@@ -15,11 +16,7 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: ruletable docs/semantics.md")
-		os.Exit(2)
-	}
-	text, err := os.ReadFile(os.Args[1])
+	text, err := io.ReadAll(os.Stdin)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
