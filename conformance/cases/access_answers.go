@@ -134,13 +134,10 @@ func countedDenials(t *conformance.T) {
 	before := t.Denials(conformance.Control, server)
 	beforeOther := t.Denials(conformance.OtherClient, elsewhere)
 	t.Apply("ac_12_counted.yaml")
-	t.Allowed(conformance.Control.Get("server", 80, "/control"))
-	t.Answered(conformance.Control.Get("server", 80, "/status/503"), "503 of the application", func(a *driver.Answer) string {
-		if a.Status != 503 || a.Pod != server {
-			return "another answer"
-		}
-		return ""
-	})
+	// Far more than are denied, and before those: as counts arrive bit by bit, a few
+	// that are counted wrongly could look like the right number for a moment.
+	t.Mixed(conformance.Control.Get("server", 80, "/control"), 20, "200 from "+server)
+	t.Mixed(conformance.Control.Get("server", 80, "/status/503"), 20, "503 from "+server)
 	t.Denied(conformance.Control.Get("server", 80, "/books"))
 	t.Denied(conformance.Control.Get("server", 8081, "/books"))
 	t.Denied(conformance.Control.TCP("server", 9000))
