@@ -10,7 +10,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/smi-project/smi/conformance/driver"
 	"github.com/smi-project/smi/conformance/report"
 )
 
@@ -127,6 +129,26 @@ func TestDenialOfConnections(t *testing.T) {
 			held(t, f.one(func(t *T) { t.Denied(Client.TCP("server", 9000)) }), test.want)
 		})
 	}
+}
+
+// TestDenialByScript tries what a played mesh does not do in a short time.
+func TestDenialByScript(t *testing.T) {
+	for name, answer := range map[string]driver.Answer{"it hangs": {TimedOut: true}, "a greeting leaks": {Closed: true, Body: "220"}} {
+		s := &scripted{tb: t, answers: []driver.Answer{answer}}
+		got := s.complaints(time.Minute, func(t *T) { t.Denied(Client.TCP("server", 9000)) })
+		if len(got) != 1 || !strings.Contains(got[0], "not closed without a byte") {
+			t.Errorf("%s: complaints %q", name, got)
+		}
+	}
+}
+
+// TestUnreached sees that a client is not said to be kept out of what is down.
+func TestUnreached(t *testing.T) {
+	refused := func(_ string, w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusForbidden) }
+	unreached := func(t *T) { t.Unreached(request) }
+	held(t, newFake(t, controlled(refused)).one(unreached), "")
+	held(t, newFake(t, refused).one(unreached), "there is an outage")
+	held(t, newFake(t, allowing).one(unreached), "it reached the application")
 }
 
 // TestWithoutControl sees that a mesh in which nobody is granted anything can be
