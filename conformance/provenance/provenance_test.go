@@ -5,6 +5,8 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -110,6 +112,27 @@ func TestEveryKindOfKeySignsAndVerifies(t *testing.T) {
 		}
 		if s := got.Statement.Subject; len(s) != 1 || s[0].Name != "report.json" || got.Signers[0].ID != private.Public.ID || got.Report.Mesh.Name != "SMI" {
 			t.Errorf("%s: got %+v signed by %v", name, s, got.Signers)
+		}
+	}
+}
+
+// ECDSA signs the digest that belongs to the curve, as other tools do.
+func TestDigestsOfCurves(t *testing.T) {
+	message := PAE("text/plain", []byte("hello"))
+	short, long := sha256.Sum256(message), sha512.Sum384(message)
+	for curve, digest := range map[elliptic.Curve][]byte{elliptic.P256(): short[:], elliptic.P384(): long[:]} {
+		key := curveKey(t, curve)
+		private, err := ParsePrivateKey(pkcs8(t, key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := seal("text/plain", []byte("hello"), []*PrivateKey{private})
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature, err := base64.StdEncoding.DecodeString(e.Signatures[0].Sig)
+		if err != nil || !ecdsa.VerifyASN1(&key.PublicKey, digest, signature) {
+			t.Errorf("%s: %v", curve.Params().Name, err)
 		}
 	}
 }

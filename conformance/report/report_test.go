@@ -69,6 +69,7 @@ func TestParseRefusesWhatItDoesNotKnow(t *testing.T) {
 		"an unknown claim":     {`"capability": "full"`, `"capability": "more"`, `capability is "more"`},
 		"a case twice":         {`"AC-4-method"`, `"AC-3-union"`, "twice"},
 		"a wrong summary":      {"\"failed\": 1,\n    \"notClaimed\": 1\n  },", "\"failed\": 0,\n    \"notClaimed\": 1\n  },", "not that of the results"},
+		"wrong counts":         {"\"capability\": \"full\",\n      \"passed\": 1", "\"capability\": \"full\",\n      \"passed\": 7", "feature access-http: the counts (7 passed"},
 		"a wrong feature":      {`"outcome": "passed"`, `"outcome": "failed"`, "not that of the results"},
 		"an unlisted feature":  {`"grpc"`, `"gprc"`, "does not list its feature"},
 		"too small a suite":    {`"cases": 3`, `"cases": 2`, "of a suite of 2"},
