@@ -69,18 +69,6 @@ var protocol = []*conformance.Case{
 		},
 	},
 	{
-		ID: "PR-1-redeclared", Title: "Requests that are allowed are answered when a port is declared otherwise, on open connections as well",
-		Rules: []string{"PR-1", "AC-10"}, Features: bothAccess, APIs: grants,
-		Run: func(t *conformance.T) {
-			t.Apply("pr_04_headers.yaml", "pr_01_app_protocol_2.yaml")
-			t.Allowed(conformance.Client.Get("server", 9090, "/"))
-			t.Apply("pr_01_redeclared.yaml")
-			t.Allowed(conformance.Client.Get("server", 9090, "/"))
-			t.Apply("pr_01_app_protocol_2.yaml")
-			t.Allowed(conformance.Client.Get("server", 9090, "/"))
-		},
-	},
-	{
 		ID: "PR-2-bytes", Title: "On a port that declares nothing, the first bytes of each connection decide",
 		Rules:    []string{"PR-2", "AC-10"},
 		Features: []conformance.Feature{conformance.AccessHTTP, conformance.AccessTCP, conformance.Sniffing}, APIs: grants,

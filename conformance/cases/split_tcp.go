@@ -99,7 +99,7 @@ var splitChanges = []*conformance.Case{
 		Rules: []string{"TS-11"}, Features: []conformance.Feature{conformance.SplitHTTP, conformance.SplitTCP}, APIs: splitAPIs, Slow: true,
 		Run: func(t *conformance.T) {
 			t.Apply("ts_11_long.yaml")
-			connection, requests := conformance.OtherClient.TCP("vault", 9000).On("held"), conformance.OtherClient.Get("vault", 80, "/delay?ms=9000").On("requests")
+			connection, requests := conformance.Control.TCP("vault", 9000).On("held"), conformance.Control.Get("vault", 80, "/delay?ms=9000").On("requests")
 			t.Allowed(connection)
 			t.Allowed(requests.Path("/"))
 			t.Apply("ts_11_long_2.yaml")
@@ -109,7 +109,7 @@ var splitChanges = []*conformance.Case{
 				t.Allowed(requests)
 				echoed(t, connection)
 			}
-			t.Open(conformance.OtherClient, "requests")
+			t.Open(conformance.Control, "requests")
 		},
 	},
 }

@@ -87,7 +87,7 @@ func (l *lab) conform(ctx context.Context, flags ...string) (string, error) {
 	failure := smi.Run()
 	var got report.Report
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
-		return "", fmt.Errorf("there is no report (%w): %v\n%s", failure, err, complaints.Bytes())
+		return "", fmt.Errorf("there is no report (%w): %w\n%s", failure, err, complaints.Bytes())
 	}
 	for _, r := range got.Results {
 		if r.Outcome == report.Failed {

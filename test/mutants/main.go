@@ -67,7 +67,7 @@ func run(ctx context.Context) error {
 // trial runs the mutants and prints the table.
 func (l *lab) trial(ctx context.Context, wanted []mutant) error {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	defer table.Flush()
+	defer func() { _ = table.Flush() }()
 	fmt.Fprintln(table, "MUTANT\tRULE\tKILLED BY\tAFTER")
 	var alive []string
 	for _, m := range wanted {
@@ -81,7 +81,7 @@ func (l *lab) trial(ctx context.Context, wanted []mutant) error {
 			killer = "NONE"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%.0f s\n", m.name, m.rule, killer, time.Since(started).Seconds())
-		table.Flush()
+		_ = table.Flush()
 	}
 	if len(alive) > 0 {
 		return fmt.Errorf("%d of %d mutants are alive: %s", len(alive), len(wanted), strings.Join(alive, ", "))
