@@ -105,6 +105,12 @@ type Evidence struct {
 	Wanted  string         `json:"wanted"`
 	Answers map[string]int `json:"answers,omitempty"`
 	Held    bool           `json:"held"`
+	// Controls counts the control requests around it that succeeded: what tells a
+	// denial from an outage.
+	Controls int `json:"controls,omitempty"`
+	// Elapsed is how long it took until what was waited for was there, or was given
+	// up, in seconds; 0 where nothing was waited for.
+	Elapsed float64 `json:"elapsedSeconds,omitempty"`
 	// Detail is what else is to be known, above all where it did not hold.
 	Detail string `json:"detail,omitempty"`
 }
