@@ -34,7 +34,7 @@ func buildClass(in classInputs) *class {
 		c.ports = append(c.ports, mesh.InboundPort{Number: number, Protocol: in.ports.protocols[number], Plaintext: in.pod.plaintext[number]})
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %v", c.account, c.mode, c.ports))
-	c.id = hex.EncodeToString(sum[:8])
+	c.id = hex.EncodeToString(sum[:16])
 	return c
 }
 

@@ -52,6 +52,8 @@ type ControlPlane struct {
 	epochs   envoy.Epochs
 	mesh     *mesh.Mesh
 	views    map[string]*view
+	// pushed is what the last push was made of.
+	pushed store.Snapshot
 	// order are the views in the order of the last push.
 	order []*view
 	// published are the views alone, as the server takes them.
@@ -159,8 +161,10 @@ func (c *ControlPlane) calm(ctx context.Context) {
 func (c *ControlPlane) Push() *mesh.Mesh {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := c.compiler.Compile(c.config.Store.Snapshot())
-	c.epochs = withdraw(c.epochs, c.mesh, m).Seat(c.mesh, m)
+	snapshot := c.config.Store.Snapshot()
+	m := c.compiler.Compile(snapshot)
+	c.pushed = *snapshot
+	c.epochs = withdraw(c.epochs, c.mesh, m)
 	c.mesh = m
 	proxies := c.proxies(m)
 	c.makeViews(proxies, c.renderer.RenderList(m, proxies, c.epochs))
@@ -233,6 +237,14 @@ func (c *ControlPlane) Settle(ctx context.Context) error {
 		nodes = append(nodes, p.Node)
 	}
 	return c.server.Wait(ctx, nodes...)
+}
+
+// Pending tells whether the store holds anything that was not pushed yet. Asked
+// before Proxies, it tells whether what these have acknowledged is all there is.
+func (c *ControlPlane) Pending() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pushed != *c.config.Store.Snapshot()
 }
 
 // Mesh is what the last push published, nil before the first.

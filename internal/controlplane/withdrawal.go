@@ -19,15 +19,19 @@ func withdraw(epochs envoy.Epochs, from, to *mesh.Mesh) envoy.Epochs {
 	changed := changedPolicies(from, to)
 	ports := servedPorts(to, changed)
 	for _, before := range changed {
-		after := to.Policy(before.Account)
+		var held []*mesh.Grant
+		if after := to.Policy(before.Account); after != nil {
+			held = after.Grants
+		}
 		lost := map[uint16]map[mesh.Principal]bool{}
 		for _, g := range before.Grants {
-			if after != nil && slices.Contains(after.Grants, g) {
+			if slices.Contains(held, g) {
 				continue
 			}
+			l := newLoss(g, held)
 			for _, port := range ports[before.Account] {
 				if g.Covers(port) {
-					collectLosses(lost, g, after, port)
+					l.collect(lost, port)
 				}
 			}
 		}
@@ -35,14 +39,54 @@ func withdraw(epochs envoy.Epochs, from, to *mesh.Mesh) envoy.Epochs {
 			epochs = epochs.Bump(before.Account, port, slices.Collect(maps.Keys(sources))...)
 		}
 	}
-	return epochs
+	return epochs.Retain(to)
 }
 
-// collectLosses adds, per port, the sources that had something there by a grant
-// that is gone and have it no more.
-func collectLosses(lost map[uint16]map[mesh.Principal]bool, gone *mesh.Grant, after *mesh.Policy, port uint16) {
-	for _, source := range gone.Sources {
-		if stillAllowed(gone, after, port, source) {
+// loss is a grant that is gone, beside those that hold now. What is to be known of
+// each pair of grants is found out once, not for each source.
+type loss struct {
+	gone *mesh.Grant
+	held []*mesh.Grant
+	// missing are, for each grant that holds, the conditions of the one that is gone
+	// which it has not.
+	missing []map[string]bool
+}
+
+func newLoss(gone *mesh.Grant, held []*mesh.Grant) *loss {
+	wanted := make([]string, len(gone.Matches))
+	for i, m := range gone.Matches {
+		wanted[i] = conditions(m)
+	}
+	l := &loss{gone: gone, held: held, missing: make([]map[string]bool, len(held))}
+	for i, h := range held {
+		if h.Connections {
+			continue // nothing is missing
+		}
+		has := make(map[string]bool, len(h.Matches))
+		for _, m := range h.Matches {
+			has[conditions(m)] = true
+		}
+		l.missing[i] = map[string]bool{}
+		if gone.Connections {
+			l.missing[i][anyBytes] = true
+		}
+		for _, c := range wanted {
+			if !has[c] {
+				l.missing[i][c] = true
+			}
+		}
+	}
+	return l
+}
+
+// anyBytes stands among conditions for what a grant of connections allows.
+const anyBytes = "connections"
+
+// collect adds, for a port, the sources that had something there by the grant that
+// is gone and have it no more.
+func (l *loss) collect(lost map[uint16]map[mesh.Principal]bool, port uint16) {
+	for _, source := range l.gone.Sources {
+		if l.still(port, source) {
 			continue
 		}
 		if lost[port] == nil {
@@ -52,28 +96,27 @@ func collectLosses(lost map[uint16]map[mesh.Principal]bool, gone *mesh.Grant, af
 	}
 }
 
-// stillAllowed tells whether the policy allows the source all that a grant
-// which is gone allowed it at the port.
-func stillAllowed(gone *mesh.Grant, after *mesh.Policy, port uint16, source mesh.Principal) bool {
-	if after == nil {
-		return false
-	}
-	held := map[string]bool{}
-	for _, g := range after.Grants {
-		if !g.Covers(port) || !slices.Contains(g.Sources, source) {
+// still tells whether what holds allows the source all that the grant which is
+// gone allowed it at the port.
+func (l *loss) still(port uint16, source mesh.Principal) bool {
+	var missing map[string]bool
+	for i, h := range l.held {
+		if _, named := slices.BinarySearch(h.Sources, source); !named || !h.Covers(port) {
 			continue
 		}
-		if g.Connections {
+		if len(l.missing[i]) == 0 {
 			return true
 		}
-		for _, m := range g.Matches {
-			held[conditions(m)] = true
+		if missing == nil {
+			missing = maps.Clone(l.missing[i])
+		}
+		// Several grants may make up together for the one that is gone.
+		maps.DeleteFunc(missing, func(c string, _ bool) bool { return !l.missing[i][c] })
+		if len(missing) == 0 {
+			return true
 		}
 	}
-	if gone.Connections {
-		return false
-	}
-	return !slices.ContainsFunc(gone.Matches, func(m *mesh.Match) bool { return !held[conditions(m)] })
+	return false
 }
 
 // conditions is equal for matches that select the same requests by the same

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/smi-project/smi/internal/render/envoy"
 	"github.com/smi-project/smi/internal/xds"
 	"github.com/smi-project/smi/mesh"
@@ -142,17 +144,23 @@ func (rt *Runtime) missing() string {
 		case e.runner == nil:
 			return fmt.Sprintf("pod %s has not started", name)
 		}
-		if s := e.runner.status(); !s.Ready && s.State != Done {
+		if s := e.runner.status(); s.State != Done && !(s.Ready && inStore(e)) {
 			return fmt.Sprintf("pod %s is not ready: %s", name, cmp.Or(s.Reason, string(s.State)))
 		}
 	}
 	return ""
 }
 
+// inStore tells whether the store knows that the pod is ready: it learns that a
+// moment after the pod is.
+func inStore(e *podEntry) bool {
+	return e.object != nil && e.object.Status.Conditions[0].Status == corev1.ConditionTrue
+}
+
 // Status tells what the mesh looks like now.
 func (rt *Runtime) Status() Status {
 	m := rt.plane.Mesh()
-	s := Status{Pods: []PodStatus{}, Splits: rt.splits(m), Denials: rt.traffic.denied(), Findings: rt.findings(m), Settled: rt.missing() == ""}
+	s := Status{Pods: []PodStatus{}, Splits: rt.splits(m), Denials: rt.traffic.denied(), Findings: rt.findings(m), Settled: rt.missing() == "" && !rt.plane.Pending()}
 	proxies := map[string]string{}
 	for _, p := range rt.plane.Proxies() {
 		proxies[p.Node] = proxyState(p)

@@ -203,6 +203,7 @@ func (rt *Runtime) podChanged(name types.NamespacedName) {
 	}
 	rt.mu.Unlock()
 	rt.plane.Changed()
+	rt.notify()
 }
 
 // sayNew prints what keeps pods from being placed, where it was not said for the

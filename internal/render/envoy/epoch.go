@@ -1,17 +1,18 @@
 package envoy
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 
 	"github.com/smi-project/smi/mesh"
 )
 
 // Epochs are what filter chains depend on beside the mesh: per destination
-// account, port and source, how often something that was granted has been
-// withdrawn. A new epoch renames the source's filter chain, and Envoy then
-// drains that chain and no other (AC-17). On ports with many sources they also
-// remember who shares a chain (see Seat). Epochs never change: Bump and Seat
-// return new ones that share what did not change.
+// account, port and source, which withdrawal was the last that concerned it. A
+// new epoch renames the source's filter chain, and Envoy then drains that chain
+// and no other (AC-17). Epochs never change: Bump and Retain return new ones that
+// share what did not change.
 type Epochs struct {
 	accounts map[mesh.Account]*accountEpochs
 }
@@ -20,48 +21,97 @@ type accountEpochs struct {
 	ports map[uint16]*portEpochs
 }
 
-// portEpochs are those of one port. A source that has lost its last grant stays
-// in counts, and keeps its chain: what is open there is to be denied and
-// drained, which a chain that is gone could not be told any more.
+// portEpochs are those of one port.
 type portEpochs struct {
-	counts map[mesh.Principal]uint64
-	// shared are the sources without a chain of their own, buckets the epochs of
-	// the chains that they share.
-	shared  map[mesh.Principal]bool
-	buckets map[string]uint64
-	// others is the epoch of the chain of those without a grant. What a source
-	// opened there before its first grant is out of reach of its own epoch, so
-	// every withdrawal counts.
-	others uint64
+	// withdrawals counts those at the port. It is the epoch of the chain of those
+	// without a grant: what a source opened there before its first grant is out of
+	// reach of its own epoch, so every withdrawal counts.
+	withdrawals uint64
+	// last is, for each source that lost something, the number of its last
+	// withdrawal. One that has nothing left stays for a while, and keeps its chain:
+	// what is open there is to be denied and drained, which a chain that is gone
+	// could not be told any more.
+	last map[mesh.Principal]uint64
 }
 
-// Of returns the epoch of the filter chain of a source at a port of the
-// destination account.
+// maxWithoutGrant is how many sources of a port keep a chain though they have
+// nothing left: those that lost it last.
+const maxWithoutGrant = 256
+
+// Of returns the epoch of a source at a port of the destination account.
 func (e Epochs) Of(destination mesh.Account, port uint16, source mesh.Principal) uint64 {
-	p := e.port(destination, port)
-	if p.shares(source) {
-		return p.buckets[bucketOf(SourceName(source))]
-	}
-	return p.of(source)
+	return e.accounts[destination].port(port).of(source)
 }
 
 // Bump returns the epochs after something was withdrawn from the sources at a
 // port of the destination account.
 func (e Epochs) Bump(destination mesh.Account, port uint16, sources ...mesh.Principal) Epochs {
-	next := e.port(destination, port).clone()
-	next.others++
+	old := e.accounts[destination].port(port)
+	next := &portEpochs{withdrawals: 1, last: map[mesh.Principal]uint64{}}
+	if old != nil {
+		next.withdrawals += old.withdrawals
+		maps.Copy(next.last, old.last)
+	}
 	for _, source := range sources {
-		if next.shared[source] {
-			next.buckets[bucketOf(SourceName(source))]++
-		} else {
-			next.counts[source]++
-		}
+		next.last[source] = next.withdrawals
 	}
 	return e.with(destination, port, next)
 }
 
-func (e Epochs) port(destination mesh.Account, port uint16) *portEpochs {
-	return e.accounts[destination].port(port)
+// Retain returns the epochs without what cannot matter any more: accounts that the
+// mesh has no pods of, since nobody holds a chain of theirs, and at each port all
+// but the last maxWithoutGrant of those who have nothing left there.
+func (e Epochs) Retain(m *mesh.Mesh) Epochs {
+	if len(e.accounts) == 0 {
+		return e
+	}
+	kept := map[mesh.Account]*accountEpochs{}
+	for _, w := range m.Workloads {
+		if a := e.accounts[w.Account]; a != nil {
+			kept[w.Account] = a
+		}
+	}
+	next := Epochs{kept}
+	for account, a := range kept {
+		for port, p := range a.ports {
+			if old := p.forgotten(m.Policy(account), port); len(old) > 0 {
+				trimmed := &portEpochs{withdrawals: p.withdrawals, last: maps.Clone(p.last)}
+				for _, source := range old {
+					delete(trimmed.last, source)
+				}
+				next = next.with(account, port, trimmed)
+			}
+		}
+	}
+	return next
+}
+
+// forgotten are those who have nothing left at the port and lost it too long ago
+// to keep a chain.
+func (p *portEpochs) forgotten(policy *mesh.Policy, port uint16) []mesh.Principal {
+	if len(p.last) <= maxWithoutGrant {
+		return nil
+	}
+	granted := map[mesh.Principal]bool{}
+	if policy != nil {
+		for _, g := range policy.Grants {
+			if g.Covers(port) {
+				for _, source := range g.Sources {
+					granted[source] = true
+				}
+			}
+		}
+	}
+	var left []mesh.Principal
+	for source := range p.last {
+		if !granted[source] {
+			left = append(left, source)
+		}
+	}
+	slices.SortFunc(left, func(a, b mesh.Principal) int {
+		return cmp.Or(cmp.Compare(p.last[b], p.last[a]), cmp.Compare(a, b))
+	})
+	return left[min(len(left), maxWithoutGrant):]
 }
 
 func (e Epochs) with(destination mesh.Account, port uint16, p *portEpochs) Epochs {
@@ -85,22 +135,9 @@ func (a *accountEpochs) port(port uint16) *portEpochs {
 	return a.ports[port]
 }
 
-func (p *portEpochs) clone() *portEpochs {
-	next := &portEpochs{counts: map[mesh.Principal]uint64{}, shared: map[mesh.Principal]bool{}, buckets: map[string]uint64{}}
-	if p != nil {
-		maps.Copy(next.counts, p.counts)
-		maps.Copy(next.shared, p.shared)
-		maps.Copy(next.buckets, p.buckets)
-		next.others = p.others
-	}
-	return next
-}
-
 func (p *portEpochs) of(source mesh.Principal) uint64 {
 	if p == nil {
 		return 0
 	}
-	return p.counts[source]
+	return p.last[source]
 }
-
-func (p *portEpochs) shares(source mesh.Principal) bool { return p != nil && p.shared[source] }

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"google.golang.org/protobuf/types/known/anypb"
@@ -44,6 +45,8 @@ type town struct {
 	tcpSplit bool
 	// imposter makes endpoints of the ledger lead to the canary.
 	imposter bool
+	// numbered adds a namespace that is called like the end of an address.
+	numbered bool
 }
 
 func webGrants() []*mesh.Grant {
@@ -126,6 +129,10 @@ func (w *town) mesh() *mesh.Mesh {
 		{ID: "cart", Account: cart, Mode: mesh.Strict, Reaches: []*mesh.ServicePort{all[4]}, Pods: []mesh.Name{{Namespace: "shop", Name: "cart-0"}}},
 		{ID: "ledger", Account: ledger, Mode: w.mode, Policy: policy, Ports: ports, Pods: []mesh.Name{{Namespace: "bank", Name: "ledger-0"}}},
 		{ID: "web", Account: web, Mode: mesh.Strict, Reaches: all, Pods: []mesh.Name{{Namespace: "shop", Name: "web-0"}}},
+	}
+	if w.numbered {
+		web := mesh.Name{Namespace: "1", Name: "web"}
+		services = slices.Insert(services, 0, &mesh.Service{Name: web, Ports: []*mesh.ServicePort{{Service: web, Number: 80, Protocol: mesh.HTTP}}})
 	}
 	return mesh.New(testDomain, services, workloads, []*mesh.Policy{canaryPolicy, policy}, nil)
 }

@@ -17,7 +17,6 @@ import (
 // inboundInputs are what the listener of a pod's port depends on.
 type inboundInputs struct {
 	address string
-	account mesh.Account
 	port    mesh.InboundPort
 	mode    mesh.Mode
 	spread  *spread

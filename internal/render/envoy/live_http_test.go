@@ -25,7 +25,7 @@ func eachEnvoy(t *testing.T, network int, test func(t *testing.T, binary string,
 
 func TestHTTPThroughTwoSidecars(t *testing.T) {
 	eachEnvoy(t, 192, func(t *testing.T, binary string, address func(mesh.Account) string) {
-		w := &town{mode: mesh.Strict, grants: webGrants(), address: address}
+		w := &town{mode: mesh.Strict, grants: webGrants(), address: address, numbered: true}
 		l := startLive(t, binary, w, Options{}, ledger, canary, web, cart)
 		byWeb, byCart := l.byProxy(t, web), l.byProxy(t, cart)
 		ok := reply{status: 200, app: "ledger"}
@@ -54,7 +54,7 @@ func TestHTTPThroughTwoSidecars(t *testing.T) {
 		// HTTP/1.1 in, HTTP/2 to an application that speaks only that.
 		wantReply(t, byWeb, "GET", "http://grpc.bank/accounts", reply{200, "ledger", "HTTP/2.0 GET"})
 		wantReply(t, byWeb, "GET", "http://db.bank:5432/", reply{421, "", "bank/db:5432 speaks TCP"})
-		for _, name := range []string{"127.0.0.1:1", "127.1", "[::1]", "[::1]:1", "[::]:1", "[::ffff:127.0.0.1]:1"} {
+		for _, name := range []string{"127.0.0.1:1", "127.0.0.2", "127.0.0.1", "127.1", "0.0.0.1", "[::1]", "[::1]:1", "[::]:1", "[::ffff:127.0.0.1]:1"} {
 			wantReply(t, byWeb, "GET", "http://"+name+"/", reply{421, "", "loopback"})
 		}
 		// What is in a namespace of the mesh is the mesh's, whoever has that name.

@@ -31,11 +31,7 @@ func TestSharedChain(t *testing.T) {
 			return &mesh.Grant{Target: mesh.Name{Namespace: "bank", Name: a.Name}, Sources: []mesh.Principal{principal(a)}, Matches: []*mesh.Match{{Path: path}, {Path: "/stream"}}}
 		}
 		w := &town{mode: mesh.Strict, grants: append(webGrants(), grant(ann, "/ann"), grant(bob, "/bob")), address: address}
-		l := startLive(t, binary, w, Options{}, ledger)
-		crowded := (*portEpochs)(nil).clone()
-		crowded.shared[principal(ann)], crowded.shared[principal(bob)] = true, true
-		l.epochs = l.epochs.with(ledger, portHTTP, crowded)
-		l.update(t)
+		l := startLive(t, binary, w, Options{SourceChains: 1}, ledger)
 
 		ofAnn, ofBob := SourceName(principal(ann)), SourceName(principal(bob))
 		envoytest.Eventually(t, patience, func() error {

@@ -48,6 +48,9 @@ type Options struct {
 	// AccessLogPath, where set, is a file such as /dev/stdout that each proxy
 	// writes a line of JSON to per request and connection.
 	AccessLogPath string
+	// SourceChains is how many sources of one port may have a filter chain each;
+	// DefaultSourceChains if 0.
+	SourceChains int
 }
 
 func (o Options) withDefaults() Options {
@@ -56,6 +59,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.TrustDomain == "" {
 		o.TrustDomain = "cluster.local"
+	}
+	if o.SourceChains == 0 {
+		o.SourceChains = DefaultSourceChains
 	}
 	return o
 }

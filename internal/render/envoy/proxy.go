@@ -122,10 +122,9 @@ type outsideInputs struct{ namespaces string }
 // every proxy whenever one of them changes.
 func buildOutsideRoutes(p *parts, in outsideInputs) *Resource {
 	toForward := &routev3.Route{Match: everything(), Action: toCluster(forward)}
+	local := &routev3.Route{Match: everything(), Action: directResponse(421, "smi: call loopback addresses directly, not by the proxy\n")}
 	hosts := []*routev3.VirtualHost{
-		{Name: "loopback", Domains: loopback, Routes: []*routev3.Route{
-			{Match: everything(), Action: directResponse(421, "smi: call loopback addresses directly, not by the proxy\n")},
-		}},
+		{Name: "loopback", Domains: loopback, Routes: []*routev3.Route{local}},
 		{Name: forward, Domains: []string{"*"}, RetryPolicy: retries, Routes: []*routev3.Route{toForward}},
 	}
 	if in.namespaces != "" {
@@ -137,7 +136,10 @@ func buildOutsideRoutes(p *parts, in outsideInputs) *Resource {
 			Headers: []*routev3.HeaderMatcher{regexHeader(":authority",
 				`(?i)[^.:]+\.[^.:]+(?:\.svc(?:\.`+regexp.QuoteMeta(p.ClusterDomain)+`)?)?(?::.*)?`)},
 		}
-		denied := virtualHost(chainDenied, nil, []*routev3.Route{name, toForward})
+		// A namespace may be called 1, and *.1 comes before 127.* for Envoy.
+		address := &routev3.Route{Match: everything(), Action: local.Action}
+		address.Match.Headers = []*routev3.HeaderMatcher{regexHeader(":authority", `(?:127|0)\..*`)}
+		denied := virtualHost(chainDenied, nil, []*routev3.Route{address, name, toForward})
 		for _, n := range strings.Split(in.namespaces, ",") {
 			denied.Domains = append(denied.Domains, serviceNames(mesh.Name{Namespace: n, Name: "*"}, p.ClusterDomain)...)
 		}

@@ -264,7 +264,7 @@ func (r *Renderer) appendInbound(out []*Resource, p *Proxy, port mesh.InboundPor
 	}
 	out = append(out,
 		r.applications.get(r, applicationInputs{p.Placement.AppAddress, port.Number, port.Protocol}),
-		r.inbound.get(r, inboundInputs{p.Placement.SidecarAddress, w.Account, port, w.Mode, spread, chains}),
+		r.inbound.get(r, inboundInputs{p.Placement.SidecarAddress, port, w.Mode, spread, chains}),
 	)
 	if port.Protocol == mesh.TCP || port.Protocol == mesh.Undeclared {
 		out = append(out, r.internal.get(r, innerName(port.Number)), r.inner.get(r, innerInputs{w.Policy, port, w.Mode, chains}),

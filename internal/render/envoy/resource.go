@@ -54,7 +54,7 @@ func (p piece) resource(name, url string) *Resource {
 	return &Resource{
 		Type:    url,
 		Name:    name,
-		Version: hex.EncodeToString(p.sum[:8]),
+		Version: hex.EncodeToString(p.sum[:16]),
 		Body:    p.segments,
 	}
 }

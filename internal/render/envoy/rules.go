@@ -127,7 +127,7 @@ func (w *rulesWriter) add(name string, plaintext *rule, rules []*rule, sources [
 		body = append(body, b[done:len(b):len(b)])
 	}
 	w.room = b[len(b):cap(b)]
-	w.all = append(w.all, Resource{Type: extensionURL, Name: name, Version: hex.EncodeToString(sum[:8]), Body: body})
+	w.all = append(w.all, Resource{Type: extensionURL, Name: name, Version: hex.EncodeToString(sum[:16]), Body: body})
 }
 
 // begin puts down a configuration up to its map of that size, of which so much

@@ -8,13 +8,20 @@ import (
 	"github.com/smi-project/smi/mesh"
 )
 
+// DefaultSourceChains is how many sources of one port may have a filter chain
+// each. Where there are more, all share chains by a hash, of which there are at
+// most 256. It depends on who is granted something now and on nothing else, so
+// that every control plane, at any time, comes to the same. docs/performance.md
+// tells what a chain costs.
+const DefaultSourceChains = 1024
+
 // spread is how the sources of a port are spread over its filter chains.
 type spread struct {
-	// chains are those of one source each, and then those that are shared.
 	chains []sourceChain
 	// others is the epoch of the chain of those without a grant.
 	others uint64
-	// past tells that it depends on more than on who is granted something now.
+	// past tells that some chains are, or may be, of sources that have nothing
+	// left. Without such, who is in which chain depends on the grants alone.
 	past bool
 }
 
@@ -35,27 +42,23 @@ type spreadInputs struct {
 	epochs  *portEpochs
 }
 
-func buildSpread(_ *parts, in spreadInputs) *spread {
-	out := &spread{chains: make([]sourceChain, 0, len(in.granted.sources))}
+func buildSpread(p *parts, in spreadInputs) *spread {
+	out := &spread{}
 	if in.epochs != nil {
-		out.others = in.epochs.others
+		out.others = in.epochs.withdrawals
 	}
-	var sharing []grantedSource
+	left := in.epochs.withoutGrant(in.granted)
+	out.past = len(left) > 0
+	if len(in.granted.sources) > p.SourceChains {
+		out.chains = sharedChains(in, left)
+		return out
+	}
+	out.chains = make([]sourceChain, 0, len(in.granted.sources)+len(left))
 	for i, s := range in.granted.sources {
-		epoch := in.epochs.of(s.principal)
-		if in.epochs.shares(s.principal) || len(out.chains) >= maxSourceChains && epoch == 0 {
-			sharing = append(sharing, s)
-			continue
-		}
-		out.chains = append(out.chains, ownChain(s.serverName, in.granted.sources[i:i+1:i+1], epoch))
+		out.chains = append(out.chains, ownChain(s.serverName, in.granted.sources[i:i+1:i+1], in.epochs.of(s.principal)))
 	}
-	for _, source := range in.epochs.withoutGrant(in.granted) {
-		out.past = true
+	for _, source := range left {
 		out.chains = append(out.chains, ownChain(SourceName(source), nil, in.epochs.of(source)))
-	}
-	if len(sharing) > 0 || in.epochs != nil && len(in.epochs.buckets) > 0 {
-		out.past = true
-		out.chains = append(out.chains, sharedChains(sharing, in.epochs)...)
 	}
 	return out
 }
@@ -64,26 +67,27 @@ func ownChain(serverName string, sources []grantedSource, epoch uint64) sourceCh
 	return sourceChain{label: serverName[:sourceLabel], serverName: serverName, sources: sources, epoch: epoch}
 }
 
-// sharedChains are those of sources that have none of their own. Server names
-// that a chain has for its own win over the wildcards here.
-func sharedChains(sharing []grantedSource, epochs *portEpochs) []sourceChain {
+// sharedChains are those of sources that have none of their own. The epoch of a
+// chain is the last withdrawal from any that is, or was, in it. A connection that
+// is older than its source's first grant is in the chain of its source already.
+func sharedChains(in spreadInputs, left []mesh.Principal) []sourceChain {
 	buckets := map[string]*sourceChain{}
-	chainOf := func(bucket string) *sourceChain {
+	chainOf := func(serverName string, epoch uint64) *sourceChain {
+		bucket := bucketOf(serverName)
 		c := buckets[bucket]
 		if c == nil {
 			c = &sourceChain{label: bucket, serverName: "*." + bucket + "." + sourceDomain}
 			buckets[bucket] = c
 		}
+		c.epoch = max(c.epoch, epoch)
 		return c
 	}
-	for _, s := range sharing {
-		c := chainOf(bucketOf(s.serverName))
+	for _, s := range in.granted.sources {
+		c := chainOf(s.serverName, in.epochs.of(s.principal))
 		c.sources = append(c.sources, s)
 	}
-	if epochs != nil {
-		for bucket, epoch := range epochs.buckets {
-			chainOf(bucket).epoch = epoch
-		}
+	for _, source := range left {
+		chainOf(SourceName(source), in.epochs.of(source))
 	}
 	out := make([]sourceChain, 0, len(buckets))
 	for _, bucket := range slices.Sorted(maps.Keys(buckets)) {
@@ -99,7 +103,7 @@ func (p *portEpochs) withoutGrant(granted *portGrants) []mesh.Principal {
 		return nil
 	}
 	var out []mesh.Principal
-	for source := range p.counts {
+	for source := range p.last {
 		if !granted.has(source) {
 			out = append(out, source)
 		}

@@ -141,126 +141,100 @@ func TestWithdrawalRenamesOneChain(t *testing.T) {
 	}
 }
 
-// Above the bound, those that come later share chains. Nobody moves who has
-// something, whoever comes and goes.
+// Above the bound all share chains, by nothing but their names. Whoever comes or
+// goes changes one chain, and a withdrawal renames it.
 func TestManySourcesShareChains(t *testing.T) {
-	var last *mesh.Mesh
-	epochs := Epochs{}
-	step := func(lost []mesh.Principal, sources ...int) map[string][2]string {
+	const many = DefaultSourceChains + 500
+	render := func(epochs Epochs, sources ...int) map[string][2]string {
 		m, proxies := crowd(mesh.Strict, sources...)
-		if lost != nil {
-			epochs = epochs.Bump(ledger, portHTTP, lost...)
-		}
-		epochs = epochs.Seat(last, m)
-		last = m
 		chains, _ := chainsOf(t, m, proxies, epochs)
 		return chains
 	}
-	wantSame := func(what string, before, after map[string][2]string, but ...string) {
-		t.Helper()
-		for name, c := range before {
-			if now, ok := after[name]; (!ok || now != c) != slices.Contains(but, name) {
-				t.Errorf("%s: chain %s was %v and is %v", what, name, c, now)
-			}
-		}
-	}
 	bucket := func(i int) string { return "*." + bucketOf(SourceName(member(i))) + ".smi" }
-	const most = maxSourceChains
-
-	full := step(nil, numbers(10, 10+most)...)
-	if len(full) != most+1 {
-		t.Errorf("%d chains for %d sources", len(full), most)
+	if full := render(Epochs{}, numbers(0, DefaultSourceChains)...); len(full) != DefaultSourceChains+1 {
+		t.Errorf("%d chains for %d sources", len(full), DefaultSourceChains)
 	}
-	// Those before the others in every order come last.
-	crowded := step(nil, numbers(0, 10+most)...)
-	wantSame("ten more", full, crowded)
-	for i := range 10 {
-		if c := crowded[bucket(i)]; c[1] != "access|8080|"+bucketOf(SourceName(member(i))) {
-			t.Errorf("source %d is in chain %v", i, c)
+	all := render(Epochs{}, numbers(0, many)...)
+	if len(all) > 256+1 {
+		t.Errorf("%d chains for %d sources", len(all), many)
+	}
+	for i := range many {
+		if c := all[bucket(i)]; c[1] != "access|8080|"+bucketOf(SourceName(member(i))) {
+			t.Fatalf("source %d is in chain %v", i, c)
 		}
 	}
-	lost := step([]mesh.Principal{member(3)}, append(numbers(0, 3), numbers(4, 10+most)...)...)
-	wantSame("a source that shares is gone", crowded, lost, bucket(3), "")
-	left := step([]mesh.Principal{member(20)}, append(numbers(0, 3), append(numbers(4, 20), numbers(21, 10+most)...)...)...)
-	wantSame("a source with a chain is gone", lost, left, SourceName(member(20)), "")
-	came := step(nil, append(numbers(0, 3), append(numbers(4, 20), numbers(21, 11+most)...)...)...)
-	wantSame("its place is taken", left, came, SourceName(member(20)))
-	if _, ok := came[SourceName(member(10+most))]; !ok || len(came) != len(left) {
-		t.Error("the place of a source that has nothing was not given away")
+	if fewer := render(Epochs{}, numbers(1, many)...); !maps.Equal(fewer, all) {
+		t.Error("chains moved when a source came")
 	}
-	if again := step(nil, append(numbers(0, 3), append(numbers(4, 20), numbers(21, 11+most)...)...)...); !maps.Equal(again, came) {
-		t.Error("chains changed and no source did")
-	}
-}
-
-// Without a history the bound holds all the same.
-func TestBoundWithoutHistory(t *testing.T) {
-	m, proxies := crowd(mesh.Strict, numbers(0, 3000)...)
-	first, _ := chainsOf(t, m, proxies, Epochs{})
-	if len(first) > maxSourceChains+256+1 {
-		t.Errorf("%d chains", len(first))
-	}
-	if seated, _ := chainsOf(t, m, proxies, Epochs{}.Seat(nil, m)); !maps.Equal(first, seated) {
-		t.Error("the first mesh is not as one without a history")
-	}
-	for i := range 3000 {
-		name := SourceName(member(i))
-		if _, own := first[name]; !own && first["*."+bucketOf(name)+".smi"][1] != "access|8080|"+bucketOf(name) {
-			t.Fatalf("source %d has no chain", i)
-		}
-	}
-}
-
-// Whoever comes and goes: the bound holds, and nobody moves who has something.
-func TestNobodyMoves(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	granted := map[int]bool{}
-	var last *mesh.Mesh
-	epochs := Epochs{}
-	for step := range 60 {
-		before := maps.Clone(granted)
-		var lost []mesh.Principal
-		for range random.IntN(300) {
-			if i := random.IntN(2500); !granted[i] {
-				granted[i] = true
-			} else if random.IntN(2) == 0 || step > 40 {
-				delete(granted, i)
+	epochs := Epochs{}.Bump(ledger, portHTTP, member(0))
+	for what, sources := range map[string][]int{"all of it": numbers(1, many), "a part": numbers(0, many)} {
+		after := render(epochs, sources...)
+		var renamed []string
+		for name, c := range all {
+			if after[name] != c {
+				renamed = append(renamed, name)
 			}
 		}
-		for i := range before {
-			if !granted[i] {
+		slices.Sort(renamed)
+		if want := []string{"", bucket(0)}; !slices.Equal(renamed, want) {
+			t.Errorf("a source lost %s: %q were renamed, want %q", what, renamed, want)
+		}
+	}
+}
+
+// Whoever comes and goes, each source is in one chain, and no chain asks rules
+// that are not there (chainsOf sees to that).
+func TestEachSourceIsInOneChain(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	epochs, granted := Epochs{}, map[int]bool{}
+	for step := range 30 {
+		var lost []mesh.Principal
+		for range random.IntN(400) {
+			i := random.IntN(1500)
+			if granted[i] && (step > 20 || random.IntN(3) == 0) {
+				delete(granted, i)
 				lost = append(lost, member(i))
+			} else {
+				granted[i] = true
 			}
 		}
 		m, proxies := crowd(mesh.Strict, slices.Sorted(maps.Keys(granted))...)
-		was := epochs.port(ledger, portHTTP)
-		epochs = epochs.Bump(ledger, portHTTP, lost...).Seat(last, m)
-		now := epochs.port(ledger, portHTTP)
-		for i := range before {
-			if granted[i] && (was.shares(member(i)) != now.shares(member(i)) || was.of(member(i)) != now.of(member(i))) {
-				t.Fatalf("step %d: source %d has moved", step, i)
+		if len(lost) > 0 {
+			epochs = epochs.Bump(ledger, portHTTP, lost...).Retain(m)
+		}
+		chains, rules := chainsOf(t, m, proxies, epochs)
+		for i := range granted {
+			name := SourceName(member(i))
+			c, own := chains[name]
+			if !own {
+				c = chains["*."+bucketOf(name)+".smi"]
+			}
+			if !strings.Contains(rules[c[1]], sourceKey(member(i))) {
+				t.Fatalf("step %d: source %d is in chain %v, whose rules do not know it", step, i, c)
 			}
 		}
-		last = m
-		w := proxies[0].Workload
-		chains := buildSpread(nil, spreadInputs{buildPortGrants(nil, portGrantsInputs{policy: w.Policy, port: portHTTP}), now}).chains
-		own, served := 0, 0
-		for _, c := range chains {
-			if len(c.label) == sourceLabel {
-				own++
-			}
-			for _, s := range c.sources {
-				if now.shares(s.principal) != (len(c.label) == bucketLabel) {
-					t.Fatalf("step %d: %s is in chain %s", step, s.principal, c.label)
-				}
-			}
-			served += len(c.sources)
-		}
-		if own > maxSourceChains || served != len(granted) {
-			t.Fatalf("step %d: %d sources have %d chains of their own and %d are in any", step, len(granted), own, served)
+		if most := DefaultSourceChains + maxWithoutGrant + 1; len(chains) > most {
+			t.Fatalf("step %d: %d chains", step, len(chains))
 		}
 	}
-	if len(granted) < maxSourceChains {
-		t.Errorf("only %d sources at the end", len(granted))
+}
+
+// What cannot matter any more is forgotten: accounts without pods, and who lost
+// the last grant long ago.
+func TestEpochsAreBounded(t *testing.T) {
+	m, _ := crowd(mesh.Strict, 0, 1)
+	epochs := Epochs{}.Bump(mesh.Account{Namespace: "bank", Name: "gone"}, portHTTP, member(0)).Bump(ledger, portHTTP, member(0))
+	for i := range 2 * maxWithoutGrant {
+		epochs = epochs.Bump(ledger, portHTTP, member(10+i)).Retain(m)
+	}
+	if len(epochs.accounts) != 1 {
+		t.Errorf("%d accounts are remembered", len(epochs.accounts))
+	}
+	p := epochs.accounts[ledger].port(portHTTP)
+	if len(p.last) != maxWithoutGrant+1 {
+		t.Errorf("%d sources are remembered", len(p.last))
+	}
+	if p.of(member(0)) != 1 || p.of(member(10)) != 0 || p.of(member(9+2*maxWithoutGrant)) != p.withdrawals {
+		t.Error("others are remembered than those who have something, or lost it last")
 	}
 }
