@@ -81,13 +81,14 @@ func servesAll(t *conformance.T, mode string) {
 	for _, w := range []conformance.Workload{conformance.Guest, conformance.Stranger} {
 		for _, port := range []uint16{80, 8081} {
 			t.Answered(w.Get("server.smi-other", port, "/books"), "an answer to whom the application knows", func(a *driver.Answer) string {
-				switch {
-				case a.Seen == nil || a.Status != 200:
+				if a.Seen == nil || a.Status != 200 {
 					return "no application answered"
-				case w == conformance.Stranger && a.Seen.Principal != "":
-					return "a plain peer is told as " + a.Seen.Principal
-				case w == conformance.Guest && !strings.HasSuffix(a.Seen.Principal, "/ns/smi-apps/sa/guest"):
-					return "the peer is told as " + a.Seen.Principal
+				}
+				switch told := t.Principal(a.Seen); {
+				case w == conformance.Stranger && told != "":
+					return "a plain peer is told as " + told
+				case w == conformance.Guest && !strings.HasSuffix(told, "/ns/smi-apps/sa/guest"):
+					return "the peer is told as " + told
 				}
 				return ""
 			})

@@ -23,7 +23,7 @@ const (
 // lasting opens what stays open at the vault, and returns a request over a
 // connection that is kept alive.
 func lasting(t *conformance.T, w conformance.Workload) conformance.Call {
-	t.Allowed(w.Get("vault", 80, "/stream?seconds=120").On(lastingStream).Stream())
+	t.Allowed(w.Get("vault", 80, "/stream?seconds=600").On(lastingStream).Stream())
 	t.Allowed(w.Get("vault", 80, "/ws").WebSocket().On(lastingWebSocket))
 	t.Allowed(w.TCP("vault", 9000).On(lastingTCP).Body("echo\n"))
 	alive(t, w)

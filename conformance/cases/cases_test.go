@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"regexp"
@@ -53,6 +54,79 @@ func TestCasesAreWellFormed(t *testing.T) {
 		}
 		seen[c.ID] = true
 	}
+}
+
+// TestSlowCasesShareNothing sees that no case which runs beside others applies an
+// object that another manifest has as well: one would replace the other's. The
+// manifests of a case are those that begin with its id.
+func TestSlowCasesShareNothing(t *testing.T) {
+	slow := map[string]string{} // prefixes of manifests, and their cases
+	id := regexp.MustCompile(`^([A-Z]{2})-(\d+)-(.+)$`)
+	for _, c := range Suite().Cases {
+		if !c.Slow {
+			continue
+		}
+		m := id.FindStringSubmatch(c.ID)
+		if m == nil {
+			t.Fatalf("%s: a slow case is named after its rule", c.ID)
+		}
+		prefix := fmt.Sprintf("%s_%02s_%s", strings.ToLower(m[1]), m[2], strings.ReplaceAll(m[3], "-", "_"))
+		slow[prefix] = c.ID
+	}
+	owner := func(manifest string) string {
+		for prefix, id := range slow {
+			if strings.HasPrefix(manifest, prefix) {
+				return id
+			}
+		}
+		return manifest
+	}
+	names, err := fs.Glob(manifests, "*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	owners, found := map[string][]string{}, map[string]bool{}
+	for _, name := range append(names, "../fixture.yaml") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[owner(name)] = true
+		for _, key := range keysOf(t, name, text) {
+			owners[key] = append(owners[key], owner(name))
+		}
+	}
+	for prefix, id := range slow {
+		if !found[id] {
+			t.Errorf("%s has no manifest that begins with %s", id, prefix)
+		}
+	}
+	for key, all := range owners {
+		slices.Sort(all)
+		if all = slices.Compact(all); len(all) > 1 && slices.ContainsFunc(all, func(o string) bool { return !strings.HasSuffix(o, ".yaml") }) {
+			t.Errorf("%s is applied by %s, of which one runs beside the others", key, strings.Join(all, " and "))
+		}
+	}
+}
+
+// keysOf are the kinds and names of a manifest's objects.
+func keysOf(t *testing.T, name string, text []byte) []string {
+	t.Helper()
+	var keys []string
+	for _, document := range strings.Split(string(text), "\n---\n") {
+		var o struct {
+			Kind     string
+			Metadata struct{ Namespace, Name string }
+		}
+		if err := yaml.Unmarshal([]byte(document), &o); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if o.Metadata.Namespace == "" && o.Kind != "Namespace" {
+			o.Metadata.Namespace = "smi-apps"
+		}
+		keys = append(keys, fmt.Sprintf("%s %s/%s", o.Kind, o.Metadata.Namespace, o.Metadata.Name))
+	}
+	return keys
 }
 
 // TestManifestsSayWhatTheyApply sees that every manifest is used, named after its

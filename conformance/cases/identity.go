@@ -120,8 +120,8 @@ func calledBy(t *conformance.T, c conformance.Call, namespace, account string) {
 		switch {
 		case a.Seen == nil:
 			return "no application answered"
-		case !id.MatchString(a.Seen.Principal):
-			return "it was told " + a.Seen.Principal
+		case !id.MatchString(t.Principal(a.Seen)):
+			return "it was told " + t.Principal(a.Seen)
 		}
 		return ""
 	})

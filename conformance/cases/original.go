@@ -88,7 +88,7 @@ var originalSplits = []*conformance.Case{
 		t.AllowedAt(conformance.Client.Get("v1", 80, "/"), workloadV1)
 		t.AllowedAt(conformance.Client.Get("v2", 80, "/"), workloadV2)
 	}),
-	numbered("TS-1.2.3", "Without a TrafficSplit, traffic to the root reaches both versions", "TS-1", func(t *conformance.T) {
+	numbered("TS-1.2.3", "Without a TrafficSplit, traffic to the root reaches its own pods", "TS-1", func(t *conformance.T) {
 		t.Apply("ts_grants.yaml")
 		unsplit(t)
 	}),

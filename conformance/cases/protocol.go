@@ -11,7 +11,7 @@ import (
 var protocol = []*conformance.Case{
 	{
 		ID: "PR-1-names", Title: "A Service port's name declares what it speaks, alone or before a hyphen",
-		Rules: []string{"PR-1", "AC-10"}, Features: bothAccess, APIs: grants,
+		Rules: []string{"PR-1", "AC-10"}, Features: bothKinds, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_01_names.yaml")
 			speaks(t, 8081, neverHTTP)  // tcp
@@ -29,7 +29,7 @@ var protocol = []*conformance.Case{
 	},
 	{
 		ID: "PR-1-app-protocol", Title: "appProtocol outranks the port's name, unless its value is unknown",
-		Rules: []string{"PR-1", "AC-10"}, Features: bothAccess, APIs: grants,
+		Rules: []string{"PR-1", "AC-10"}, Features: bothKinds, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_01_app_protocol.yaml")
 			speaks(t, 8081, neverHTTP)  // kubernetes.io/wss, named http-a
@@ -51,9 +51,9 @@ var protocol = []*conformance.Case{
 	},
 	{
 		ID: "PR-1-two-services", Title: "A pod's port that two Services declare differently is TCP; silence contradicts nobody",
-		Rules: []string{"PR-1"}, Features: bothAccess, APIs: grants,
+		Rules: []string{"PR-1"}, Features: bothKinds, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
-			t.Allowed(conformance.Workload("smi-apps/control").Get("server", 8081, "/control"))
+			t.Allowed(conformance.Control.Get("server", 8081, "/control"))
 			t.Apply("pr_01_two_services.yaml")
 			// 8081 is TCP by now, so that requests open nothing there.
 			unreached(t, conformance.Client.Get("server", 8081, "/"))
@@ -71,7 +71,7 @@ var protocol = []*conformance.Case{
 	{
 		ID: "PR-2-bytes", Title: "On a port that declares nothing, the first bytes of each connection decide",
 		Rules:    []string{"PR-2", "AC-10"},
-		Features: []conformance.Feature{conformance.AccessHTTP, conformance.AccessTCP, conformance.Sniffing}, APIs: grants,
+		Features: []conformance.Feature{conformance.AccessHTTP, conformance.AccessTCP, conformance.Sniffing}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_02_requests.yaml")
 			t.Allowed(conformance.Client.Get("server", 9090, "/red"))
@@ -87,7 +87,7 @@ var protocol = []*conformance.Case{
 	},
 	{
 		ID: "PR-2-greeting", Title: "A server that speaks first is heard on an undeclared port, by nobody without a grant",
-		Rules: []string{"PR-2", "AC-12"}, Features: []conformance.Feature{conformance.AccessTCP, conformance.Sniffing}, APIs: grants,
+		Rules: []string{"PR-2", "AC-12"}, Features: []conformance.Feature{conformance.AccessTCP, conformance.Sniffing}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_02_greeting.yaml")
 			t.Allowed(conformance.Client.TCP("server", 9001).Silent())
@@ -97,7 +97,7 @@ var protocol = []*conformance.Case{
 	{
 		ID: "PR-2-usual-ports", Title: "An undeclared port on which servers usually speak first is TCP",
 		Rules:    []string{"PR-2"},
-		Features: []conformance.Feature{conformance.AccessHTTP, conformance.AccessTCP, conformance.Sniffing}, APIs: grants,
+		Features: []conformance.Feature{conformance.AccessHTTP, conformance.AccessTCP, conformance.Sniffing}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_02_usual.yaml")
 			t.Allowed(conformance.Client.Get("usual", 8307, "/"))
@@ -108,7 +108,7 @@ var protocol = []*conformance.Case{
 	},
 	{
 		ID: "PR-3-versions", Title: "HTTP/1.1, HTTP/2 and gRPC are judged alike",
-		Rules: []string{"PR-3"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.GRPC}, APIs: grants,
+		Rules: []string{"PR-3"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.GRPC}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_03_versions.yaml")
 			for _, port := range []uint16{80, 8082} {
@@ -123,7 +123,7 @@ var protocol = []*conformance.Case{
 	},
 	{
 		ID: "PR-3-websocket", Title: "An upgrade to WebSocket passes as the GET request that it is",
-		Rules: []string{"PR-3"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.WebSocket}, APIs: grants,
+		Rules: []string{"PR-3"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.WebSocket}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_03_upgrades.yaml")
 			t.Allowed(conformance.Client.Get("server", 80, "/ws").WebSocket())
@@ -135,7 +135,7 @@ var protocol = []*conformance.Case{
 	},
 	{
 		ID: "PR-3-refused", Title: "Other upgrades and CONNECT are refused, whatever is granted",
-		Rules: []string{"PR-3"}, Features: []conformance.Feature{conformance.AccessHTTP}, APIs: grants,
+		Rules: []string{"PR-3"}, Features: []conformance.Feature{conformance.AccessHTTP}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_03_upgrades.yaml")
 			t.Allowed(conformance.Client.Get("server", 80, "/ws").WebSocket())
@@ -154,8 +154,6 @@ var protocol = []*conformance.Case{
 		},
 	},
 }
-
-var bothAccess = []conformance.Feature{conformance.AccessHTTP, conformance.AccessTCP}
 
 // What a port is taken for.
 type spoken string

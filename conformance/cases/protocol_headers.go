@@ -13,7 +13,7 @@ var passing = []*conformance.Case{
 	{
 		ID: "PR-4-headers", Title: "An application sees who has proved to call, and no header that speaks to proxies",
 		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.Identity, conformance.AccessHTTP, conformance.Hardening},
-		APIs: grants,
+		APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_04_headers.yaml")
 			for _, get := range []func(string) conformance.Call{overHTTP1, overHTTP2} {
@@ -28,7 +28,7 @@ var passing = []*conformance.Case{
 	{
 		ID: "PR-4-conditions", Title: "Conditions on headers that speak to proxies hold for nobody",
 		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.AccessHeaders, conformance.Hardening},
-		APIs: grants,
+		APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_04_conditions.yaml")
 			for _, get := range []func(string) conformance.Call{overHTTP1, overHTTP2} {
@@ -44,7 +44,7 @@ var passing = []*conformance.Case{
 	},
 	{
 		ID: "PR-4-split", Title: "Splits see none of the headers that speak to proxies",
-		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.SplitMatches, conformance.Hardening}, APIs: splits,
+		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.SplitMatches, conformance.Hardening}, APIs: splitAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_04_split.yaml")
 			get := conformance.Client.Get("stable", 80, "/")
@@ -56,7 +56,7 @@ var passing = []*conformance.Case{
 	},
 	{
 		ID: "PR-4-deadlines", Title: "No header of a client puts a timeout on a request",
-		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.Hardening}, APIs: grants,
+		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.Hardening}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_04_headers.yaml")
 			slow := conformance.Client.Get("server", 80, "/delay?ms=300")
@@ -66,13 +66,28 @@ var passing = []*conformance.Case{
 		},
 	},
 	{
+		ID: "PR-4-retries", Title: "A request that an application has answered is not sent again, however it failed",
+		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.DenialMetrics}, APIs: accessAPIs,
+		Run: func(t *conformance.T) {
+			t.Apply("pr_04_retries.yaml")
+			before := t.Denials(relay, workloadV1)
+			for i, method := range []string{http.MethodGet, http.MethodPost} {
+				failsAtRelay(t, conformance.Client.Get("relay", 80, "/relay").Method(method))
+				t.DenialsReach(relay, workloadV1, before+i+1)
+			}
+			// Others would have come before this one.
+			failsAtRelay(t, conformance.Client.Get("relay", 80, "/relay").Method(http.MethodPut))
+			t.DenialsReach(relay, workloadV1, before+3)
+		},
+	},
+	{
 		ID: "PR-4-long", Title: "The mesh puts no timeout on an answer that takes long",
-		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.AccessHTTP}, APIs: grants, Slow: true,
+		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.AccessHTTP}, APIs: accessAPIs, Slow: true,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_04_long.yaml")
 			// No other case takes anything from this client, and with it its connections.
-			caller := conformance.Workload("smi-apps/control")
-			t.Answered(caller.Get("vault", 80, "/stream?seconds=60").On("long").Stream(), "an answer that goes on",
+			caller := conformance.Control
+			t.Answered(caller.Get("vault", 80, "/stream?seconds=600").On("long").Stream(), "an answer that goes on",
 				func(a *driver.Answer) string {
 					if a.Status != 200 {
 						return "no answer"
@@ -106,13 +121,28 @@ var passing = []*conformance.Case{
 	},
 	{
 		ID: "PR-5-no-service", Title: "A name in the mesh that no Service has is refused like one without a grant",
-		Rules: []string{"PR-5"}, Features: []conformance.Feature{conformance.AccessHTTP},
+		Rules: []string{"PR-5"}, Features: []conformance.Feature{conformance.AccessHTTP}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
+			t.Apply("pr_04_headers.yaml")
 			for _, name := range []string{"nobody.smi-apps", "nobody.smi-other.svc", "nobody.smi-other.svc.cluster.local"} {
-				unreached(t, conformance.Client.Get(name, 80, "/"))
+				t.Allowed(overHTTP1("/"))
+				t.Status(conformance.Client.Get(name, 80, "/"), 403)
+				t.Allowed(overHTTP1("/"))
 			}
 		},
 	},
+}
+
+// relay is a server that asks another one, in vain, and fails with that.
+const relay conformance.Workload = "smi-apps/relay"
+
+func failsAtRelay(t *conformance.T, c conformance.Call) {
+	t.Answered(c, "502 of the application", func(a *driver.Answer) string {
+		if a.Status != http.StatusBadGateway || a.Pod != string(relay) {
+			return "another answer"
+		}
+		return ""
+	})
 }
 
 // trusted expects the application to be told that the client calls, and nothing

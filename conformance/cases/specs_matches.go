@@ -12,7 +12,7 @@ import (
 var matching = []*conformance.Case{
 	{
 		ID: "SP-4-methods", Title: "Methods are those listed, in their case; none or * is every method",
-		Rules: []string{"SP-4"}, Features: []conformance.Feature{conformance.AccessHTTP}, APIs: grants,
+		Rules: []string{"SP-4"}, Features: []conformance.Feature{conformance.AccessHTTP}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("sp_04_methods.yaml")
 			listed := conformance.Client.Get("server", 80, "/listed")
@@ -31,7 +31,7 @@ var matching = []*conformance.Case{
 	},
 	{
 		ID: "SP-5-and", Title: "All conditions of a match must hold, and matches are alternatives",
-		Rules: []string{"SP-5"}, Features: headerAccess, APIs: grants,
+		Rules: []string{"SP-5"}, Features: headerAccess, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("sp_05_conditions.yaml")
 			all := conformance.Client.Get("server", 80, "/all").Method("POST")
@@ -49,7 +49,7 @@ var matching = []*conformance.Case{
 	},
 	{
 		ID: "SP-5-every", Title: "A match without conditions selects every request; a group without matches none",
-		Rules: []string{"SP-5"}, Features: []conformance.Feature{conformance.AccessHTTP}, APIs: grants,
+		Rules: []string{"SP-5"}, Features: []conformance.Feature{conformance.AccessHTTP}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("sp_05_every.yaml")
 			t.Allowed(conformance.Client.Get("server", 80, "/"))
@@ -62,7 +62,7 @@ var matching = []*conformance.Case{
 	},
 	{
 		ID: "SP-6-forms", Title: "Headers are read as a map and as a list; a name that a list has twice must match twice",
-		Rules: []string{"SP-6"}, Features: headerAccess, APIs: grants,
+		Rules: []string{"SP-6"}, Features: headerAccess, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("sp_06_forms.yaml")
 			for _, path := range []string{"/map", "/list"} {
@@ -79,7 +79,7 @@ var matching = []*conformance.Case{
 	},
 	{
 		ID: "SP-6-refused", Title: "Headers in neither form, too many or with too long a name grant nothing",
-		Rules: []string{"SP-6"}, Features: headerAccess, APIs: grants,
+		Rules: []string{"SP-6"}, Features: headerAccess, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("sp_06_bounds.yaml")
 			t.TryApply("sp_06_refused_form.yaml")
@@ -105,7 +105,7 @@ var matching = []*conformance.Case{
 	},
 	{
 		ID: "SP-7-target-ports", Title: "A TCPRoute names ports of pods and not of Services",
-		Rules: []string{"SP-7"}, Features: []conformance.Feature{conformance.AccessTCP}, APIs: grants,
+		Rules: []string{"SP-7"}, Features: []conformance.Feature{conformance.AccessTCP}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("sp_07_service_ports.yaml")
 			t.Denied(conformance.Client.Get("server", 80, "/"))
@@ -119,7 +119,7 @@ var matching = []*conformance.Case{
 	},
 	{
 		ID: "SP-7-all", Title: "A TCPRoute without ports means all of them; one whose numbers are no ports means none",
-		Rules: []string{"SP-7"}, Features: []conformance.Feature{conformance.AccessTCP}, APIs: grants,
+		Rules: []string{"SP-7"}, Features: []conformance.Feature{conformance.AccessTCP}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			if t.TryApply("sp_07_no_ports.yaml") {
 				t.Denied(conformance.Client.Get("server", 80, "/"))
@@ -132,18 +132,21 @@ var matching = []*conformance.Case{
 	},
 	{
 		ID: "SP-7-sidecar", Title: "No rule and no Service opens the sidecar's own ports",
-		Rules: []string{"SP-7"}, Features: []conformance.Feature{conformance.AccessTCP}, APIs: grants,
+		Rules: []string{"SP-7"}, Features: []conformance.Feature{conformance.AccessTCP}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("sp_07_sidecar.yaml")
 			t.Allowed(conformance.Client.Get("server", 80, "/"))
+			connectionsFail(t, 8081, 8082, 9090, 9000, 9001)
+			t.Apply("sp_07_sidecar_2.yaml")
+			connectionsFail(t, 9090, 9000, 9001)
 			unreached(t, conformance.Client.Get("server", 8081, "/"))
-			unreached(t, conformance.Client.TCP("server", 9001).Silent())
-			unreached(t, conformance.Client.TCP("server", 9001).Body("GET http://server.smi-apps/ HTTP/1.1\r\nHost: server.smi-apps\r\n\r\n"))
+			unreached(t, conformance.Client.Get("server", 8082, "/"))
+			t.Allowed(conformance.Client.Get("server", 80, "/"))
 		},
 	},
 	{
 		ID: "SP-8-method", Title: "A gRPC method is the path of its POST request",
-		Rules: []string{"SP-8"}, Features: []conformance.Feature{conformance.GRPC, conformance.AccessHTTP}, APIs: grants,
+		Rules: []string{"SP-8"}, Features: []conformance.Feature{conformance.GRPC, conformance.AccessHTTP}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("sp_08_method.yaml")
 			t.Allowed(conformance.Client.GRPC("server", 8082, conformance.SayMethod))
@@ -161,6 +164,15 @@ var matching = []*conformance.Case{
 			t.Denied(conformance.Client.GRPC("server", 8082, "/grpc.health.v1.Health/Check"))
 		},
 	},
+}
+
+// connectionsFail expects nothing to answer at ports of the server, neither to
+// silence nor to what an HTTP proxy would take.
+func connectionsFail(t *conformance.T, ports ...uint16) {
+	for _, port := range ports {
+		unreached(t, conformance.Client.TCP("server", port).Silent())
+		unreached(t, conformance.Client.TCP("server", port).Body("GET http://server.smi-apps/ HTTP/1.1\r\nHost: server.smi-apps\r\n\r\n"))
+	}
 }
 
 // unreached expects no application to answer, where there may be nobody whom a

@@ -14,7 +14,7 @@ var hardened = []conformance.Feature{conformance.AccessHTTP, conformance.Hardeni
 var paths = []*conformance.Case{
 	{
 		ID: "SP-9-dots", Title: "Dot segments and backslashes are resolved before a path is judged, and the application gets that path",
-		Rules: []string{"SP-9"}, Features: hardened, APIs: grants,
+		Rules: []string{"SP-9"}, Features: hardened, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("sp_09_paths.yaml")
 			for _, get := range []func(string) conformance.Call{overHTTP1, overHTTP2} {
@@ -32,7 +32,7 @@ var paths = []*conformance.Case{
 	},
 	{
 		ID: "SP-9-encoded-slashes", Title: "An encoded slash or backslash in a path gets 400, and is harmless in a query",
-		Rules: []string{"SP-9"}, Features: hardened, APIs: grants,
+		Rules: []string{"SP-9"}, Features: hardened, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("sp_09_every.yaml")
 			for _, get := range []func(string) conformance.Call{overHTTP1, overHTTP2} {
@@ -45,7 +45,7 @@ var paths = []*conformance.Case{
 	},
 	{
 		ID: "SP-9-escapes", Title: "Escapes of plain characters are decoded once, and nothing else changes",
-		Rules: []string{"SP-9"}, Features: hardened, APIs: grants,
+		Rules: []string{"SP-9"}, Features: hardened, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("sp_09_paths.yaml")
 			for _, get := range []func(string) conformance.Call{overHTTP1, overHTTP2} {
@@ -63,7 +63,7 @@ var paths = []*conformance.Case{
 	},
 	{
 		ID: "SP-9-parameters", Title: "A segment of dots with parameters reaches no application",
-		Rules: []string{"SP-9"}, Features: hardened, APIs: grants,
+		Rules: []string{"SP-9"}, Features: hardened, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("sp_09_every.yaml")
 			for _, get := range []func(string) conformance.Call{overHTTP1, overHTTP2} {
@@ -85,7 +85,7 @@ var paths = []*conformance.Case{
 	},
 	{
 		ID: "SP-9-split", Title: "Splits judge the path that the application gets",
-		Rules: []string{"SP-9"}, Features: []conformance.Feature{conformance.SplitMatches, conformance.Hardening}, APIs: splits,
+		Rules: []string{"SP-9"}, Features: []conformance.Feature{conformance.SplitMatches, conformance.Hardening}, APIs: splitAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("sp_09_split.yaml")
 			for _, path := range []string{"/x/../beta", "/%62eta", `/x\..\beta`} {

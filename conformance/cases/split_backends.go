@@ -48,9 +48,13 @@ var splitBackends = []*conformance.Case{
 			t.Shares(toRoot, map[string]float64{workloadV1: 0.75})
 			t.Mixed(toRoot, 2*some, "200 from "+workloadV1, "503")
 			t.Apply("ts_05_empty_2.yaml")
+			beside := conformance.Client.Get("v1", 80, "/")
+			t.AllowedAt(beside, workloadV1)
 			t.Status(toRoot, 503)
 			// Nobody is there who could deny.
 			t.Status(conformance.Guest.Get("root", 80, "/"), 503)
+			t.Denied(conformance.Guest.Get("v1", 80, "/"))
+			t.AllowedAt(beside, workloadV1)
 		},
 	},
 	{

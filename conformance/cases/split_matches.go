@@ -45,6 +45,10 @@ var splitMatches = []*conformance.Case{
 			t.Always(toRoot.Path("/beta"), some, workloadV1)
 			t.Always(toRoot.Path("/gamma"), some, workloadServer)
 			unsplit(t)
+			// Nor does the rest go where the first split does.
+			t.Apply("ts_06_next_2.yaml")
+			t.Always(toRoot.Path("/beta"), some, workloadServer)
+			unsplit(t)
 		},
 	},
 	{

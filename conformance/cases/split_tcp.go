@@ -27,9 +27,9 @@ var splitTCP = []*conformance.Case{
 		Run: func(t *conformance.T) {
 			t.Apply("ts_grants.yaml", "ts_grants_tcp.yaml", "ts_09_matches.yaml")
 			t.Always(rootConnection, some, workloadV1)
-			t.Always(toRoot, some, workloadV2)
+			t.Always(toRoot, some, workloadServer)
 			t.Remove("TrafficSplit", "b-rest")
-			t.Mixed(rootConnection, some, "bytes from "+workloadV1, "bytes from "+workloadV2)
+			t.Only(rootConnection, some, "bytes from "+workloadV1, "bytes from "+workloadV2)
 		},
 	},
 }
@@ -47,6 +47,10 @@ var splitJudged = []*conformance.Case{
 			t.Apply("ts_to_v2.yaml")
 			t.AllowedAt(toRoot.Path("/rates"), workloadV2)
 			t.Denied(toRoot.Path("/books"))
+			// What is granted where the split leads is enough, also without any grant at
+			// the root's own pods.
+			t.AllowedAt(conformance.Guest.Get("root", 80, "/guest"), workloadV2)
+			t.Denied(conformance.Guest.Get("root", 80, "/rates"))
 		},
 	},
 	{
@@ -62,6 +66,12 @@ var splitJudged = []*conformance.Case{
 	},
 }
 
+// The backends of TS-11-long.
+const (
+	workloadVault = "smi-apps/vault"
+	workloadNew   = "smi-apps/vault-new"
+)
+
 // splitChanges say what a change of weights does to what is under way.
 var splitChanges = []*conformance.Case{
 	{
@@ -69,7 +79,7 @@ var splitChanges = []*conformance.Case{
 		Rules: []string{"TS-11"}, Features: splitsOfHTTP, APIs: splitAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("ts_grants.yaml", "ts_to_v1.yaml")
-			t.Allowed(toRoot.Path("/stream?seconds=60").On("stream").Stream())
+			t.Allowed(toRoot.Path("/stream?seconds=600").On("stream").Stream())
 			// Version 2 belongs to neither: it would answer if the root served by itself.
 			t.During(toRoot.Path("/delay?ms=20"), []string{workloadV1, workloadServer}, func() {
 				for range 4 {
@@ -99,13 +109,16 @@ var splitChanges = []*conformance.Case{
 		Rules: []string{"TS-11"}, Features: []conformance.Feature{conformance.SplitHTTP, conformance.SplitTCP}, APIs: splitAPIs, Slow: true,
 		Run: func(t *conformance.T) {
 			t.Apply("ts_11_long.yaml")
-			connection, requests := conformance.Control.TCP("vault", 9000).On("held"), conformance.Control.Get("vault", 80, "/delay?ms=9000").On("requests")
+			request := conformance.Control.Get("vault-root", 80, "/")
+			connection, requests := conformance.Control.TCP("vault-root", 9000).On("held"), request.Path("/delay?ms=3000").On("requests")
+			t.Shares(request, map[string]float64{workloadVault: 0.9, workloadNew: 0.1})
 			t.Allowed(connection)
 			t.Allowed(requests.Path("/"))
 			t.Apply("ts_11_long_2.yaml")
+			t.Shares(request, map[string]float64{workloadVault: 0.1, workloadNew: 0.9})
 			// Requests that last are what passes the time, of which a mesh may take some
 			// before it closes what it has replaced.
-			for range 4 {
+			for range 12 {
 				t.Allowed(requests)
 				echoed(t, connection)
 			}
