@@ -31,14 +31,14 @@ const countTime = 30 * time.Second
 func (t *T) DenialsReach(source Workload, destination string, count int) {
 	ctx, cancel := context.WithTimeout(t.ctx, countTime)
 	defer cancel()
-	got := 0
+	got, started := 0, time.Now()
 	eventually(ctx, func() bool {
 		got = t.Denials(source, destination)
 		return got >= count
 	})
 	e := report.Evidence{
 		From: string(source), What: "denials by " + destination, Held: got == count,
-		Wanted: fmt.Sprintf("a count of %d", count),
+		Wanted: fmt.Sprintf("a count of %d", count), Elapsed: time.Since(started).Seconds(),
 	}
 	if !e.Held {
 		e.Detail = fmt.Sprintf("it is %d", got)

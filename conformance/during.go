@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,12 +16,12 @@ import (
 const carriers = 6
 
 // During sends the call over and over, on a few connections that stay open, while
-// do changes the policy. It expects that each is answered by one of the workloads,
-// that none fails, and that no connection is closed. Calls are under way before do
+// do changes the policy. It expects that each is answered by one of the workloads
+// with success, that none fails, and that no connection is closed. Calls are under way before do
 // begins and until it has ended, so that no moment of the change goes unseen for
 // longer than a call takes.
 func (t *T) During(c Call, workloads []string, do func()) {
-	stream := &stream{call: c, answers: driver.Report{Words: map[string]int{}, Pods: map[string]int{}}, stop: make(chan struct{})}
+	stream := &stream{answers: driver.Report{Words: map[string]int{}, Pods: map[string]int{}}, stop: make(chan struct{})}
 	client := t.run.driver(c.from)
 	var (
 		senders sync.WaitGroup
@@ -29,10 +30,10 @@ func (t *T) During(c Call, workloads []string, do func()) {
 	names := make([]string, carriers)
 	for i := range names {
 		names[i] = fmt.Sprintf("during-%d", i)
-		t.sessions[session{c.from, names[i]}] = true
+		order := t.order(c.On(names[i]))
 		begun.Add(1)
 		senders.Go(func() {
-			stream.run(&begun, func(r *driver.Request) (*driver.Report, error) { return client.Send(t.ctx, r) }, names[i])
+			stream.run(&begun, func() (*driver.Report, error) { return client.Send(t.ctx, order) })
 		})
 	}
 	begun.Wait()
@@ -67,28 +68,26 @@ func (t *T) Age() {
 	select {
 	case <-timer.C:
 	case <-t.ctx.Done():
-		t.Fatalf("the case has taken too long: %v", t.ctx.Err())
+		t.Fatalf("the case is ended: %v", context.Cause(t.ctx))
 	}
 }
 
 // stream is what During sends, and what came of it.
 type stream struct {
-	call Call
 	stop chan struct{}
 
 	mu      sync.Mutex
 	answers driver.Report
-	failed  string // the first answer that no application gave
+	failed  string // the first answer that was no success of an application
 	err     error
 }
 
 // run sends over one connection until the stream is to stop. It tells that it has
 // begun when its first answer is there.
-func (s *stream) run(begun *sync.WaitGroup, send func(*driver.Request) (*driver.Report, error), session string) {
+func (s *stream) run(begun *sync.WaitGroup, send func() (*driver.Report, error)) {
 	first := true
 	for {
-		r := s.call.On(session).request
-		got, err := send(&r)
+		got, err := send()
 		s.keep(got, err)
 		if first {
 			begun.Done()
@@ -119,7 +118,7 @@ func (s *stream) keep(got *driver.Report, err error) {
 	for pod, n := range got.Pods {
 		s.answers.Pods[pod] += n
 	}
-	if got.First.Pod == "" && s.failed == "" {
+	if !got.First.Succeeded() && s.failed == "" {
 		s.failed = describe(&got.First)
 	}
 }

@@ -15,80 +15,34 @@ import (
 )
 
 // Allowed expects an application to answer: an HTTP request with 2xx, or 101 for
-// an upgrade, a gRPC call with OK, a connection with a line. It returns the
-// answer.
+// an upgrade, a gRPC call with OK, a connection with a line; and to answer to the
+// end. It returns the answer.
 func (t *T) Allowed(c Call) *driver.Answer {
-	return t.Answered(c, "an answer of the application", func(a *driver.Answer) string {
-		switch {
-		case a.Pod == "":
-			return "no application answered"
-		case a.Status >= 200 && a.Status < 300, a.Status == 101, a.Code == "OK", a.Status == 0 && a.Code == "":
-			return ""
-		}
-		return "the application did not succeed"
-	})
+	return t.Answered(c, "an answer of the application", unsuccessful)
 }
 
 // AllowedAt expects the application of a workload, such as "smi-apps/v1", to
-// answer.
+// answer as Allowed wants it.
 func (t *T) AllowedAt(c Call, workload string) *driver.Answer {
 	return t.Answered(c, "an answer of "+workload, func(a *driver.Answer) string {
 		if a.Pod != workload {
 			return "somebody else answered, or nobody"
 		}
-		return ""
+		return unsuccessful(a)
 	})
 }
 
-// Denied expects what AC-12 says of a denial: 403 for HTTP, PermissionDenied for
-// gRPC, a connection closed without a byte; and that a control request to the
-// same workload succeeds before and after it, so that it is a denial and no
-// outage.
-func (t *T) Denied(c Call) *driver.Answer {
-	t.control(c)
-	answer := t.Answered(c, "a denial", func(a *driver.Answer) string {
-		switch c.request.Protocol {
-		case driver.TCP:
-			if !a.Closed || a.Body != "" {
-				return "the connection was not closed without a byte"
-			}
-		case driver.UDP:
-			if a.Pod != "" {
-				return "the datagram reached the application"
-			}
-		case driver.GRPC:
-			if a.Code != "PermissionDenied" {
-				return "not PermissionDenied"
-			}
-		default:
-			if a.Status != 403 || a.Pod != "" {
-				return "not a 403 of the mesh"
-			}
-		}
-		return ""
-	})
-	t.control(c)
-	return answer
-}
-
-// DeniedWithin expects that the call is denied within a bound, and that a control
-// request succeeds then. It asks again as long as an application answers.
-func (t *T) DeniedWithin(bound time.Duration, c Call) *driver.Answer {
-	for end := time.Now().Add(bound); time.Now().Before(end) && t.Send(c, 1).First.Pod != ""; {
+// unsuccessful complains of what is no success of an application.
+func unsuccessful(a *driver.Answer) string {
+	switch {
+	case a.Pod == "":
+		return "no application answered"
+	case a.Failure == driver.CutOff:
+		return "the answer of the application was cut off"
+	case !a.Succeeded():
+		return "the application did not succeed"
 	}
-	return t.Denied(c)
-}
-
-// Unreached expects that no application answers, in whatever form: what a client
-// outside the mesh is told is not SMI's.
-func (t *T) Unreached(c Call) *driver.Answer {
-	t.control(c)
-	return t.Answered(c, "no answer of an application", func(a *driver.Answer) string {
-		if a.Pod != "" {
-			return "it reached the application"
-		}
-		return ""
-	})
+	return ""
 }
 
 // Status expects an HTTP status that no application sent.
@@ -124,19 +78,6 @@ func describe(a *driver.Answer) string {
 	return text
 }
 
-// control expects the control request to succeed at the workload behind the
-// call's Service.
-func (t *T) control(c Call) {
-	if t.uncontrolled {
-		return
-	}
-	request := Control.Get(c.request.Host, 80, "/control")
-	got := t.Send(request, 1)
-	if got.First.Status != 200 || got.First.Pod == "" {
-		t.record(request, "an answer to the control request", got, "there is an outage: "+describe(&got.First))
-	}
-}
-
 // maxComparisons bounds how many shares one run compares. Each comparison may
 // raise its part of share.FalseAlarm.
 const maxComparisons = 100
@@ -150,6 +91,9 @@ const delta = 0.05
 // once in 10^8 comparisons, and once in 10^6 runs.
 func (t *T) Shares(c Call, shares map[string]float64) {
 	alarm := share.FalseAlarm / maxComparisons
+	if err := t.run.compared(len(shares)); err != nil {
+		t.Fatalf("%v", err)
+	}
 	n := 0
 	for _, p := range shares {
 		n = max(n, share.Enough(p, delta, alarm))
@@ -157,7 +101,6 @@ func (t *T) Shares(c Call, shares map[string]float64) {
 	got := t.Send(c, n)
 	var wrong []string
 	for _, workload := range slices.Sorted(maps.Keys(shares)) {
-		t.run.compared(1)
 		k, p := got.Pods[workload], shares[workload]
 		if !share.Fits(got.Sent, k, p, alarm) {
 			wrong = append(wrong, fmt.Sprintf("%s got %.1f %%", workload, 100*float64(k)/float64(got.Sent)))
@@ -178,7 +121,7 @@ func (t *T) Shares(c Call, shares map[string]float64) {
 	}
 	// Where shares do not add up to 1, the rest is to fail.
 	if math.Abs(sum-1) < 1e-9 && answered != got.Sent {
-		wrong = append(wrong, fmt.Sprintf("%d got no answer of an application", got.Sent-answered))
+		wrong = append(wrong, fmt.Sprintf("%d got no answer of an application, or no success", got.Sent-answered))
 	}
 	t.record(c, describeShares(shares), got, strings.Join(wrong, ", "))
 }
@@ -191,12 +134,12 @@ func describeShares(shares map[string]float64) string {
 	return strings.Join(parts, ", ")
 }
 
-// Always expects each of count calls to be answered by the workload.
+// Always expects each of count calls to be answered by the workload, with success.
 func (t *T) Always(c Call, count int, workload string) {
 	got := t.Send(c, count)
 	detail := ""
-	if got.Pods[workload] != got.Sent {
-		detail = fmt.Sprintf("%d were not", got.Sent-got.Pods[workload])
+	if got.Pods[workload] != count {
+		detail = fmt.Sprintf("%d were not", count-got.Pods[workload])
 	}
 	t.record(c, fmt.Sprintf("all of %d by %s", count, workload), got, detail)
 }
@@ -221,7 +164,7 @@ func (t *T) Mixed(c Call, count int, words ...string) {
 
 // Connection tells how the connection of a session is.
 func (t *T) Connection(w Workload, name string) driver.Connection {
-	state, err := t.run.driver(w).Session(t.ctx, name)
+	state, err := t.run.driver(w).Session(t.ctx, t.session(name))
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -235,11 +178,13 @@ func (t *T) Open(w Workload, name string) {
 
 // ClosedWithin expects the connections of sessions to be closed within a bound.
 func (t *T) ClosedWithin(bound time.Duration, w Workload, names ...string) {
-	ctx, cancel := context.WithTimeout(t.ctx, bound)
+	started := time.Now()
+	ctx, cancel := context.WithDeadline(t.ctx, started.Add(bound))
 	defer cancel()
 	for _, name := range names {
 		closed := eventually(ctx, func() bool { return !t.Connection(w, name).Open })
 		t.observe(w, name, fmt.Sprintf("closed within %s", bound), closed)
+		t.evidence[len(t.evidence)-1].Elapsed = time.Since(started).Seconds()
 	}
 }
 

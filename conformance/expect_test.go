@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"errors"
 	"io"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,19 +97,26 @@ func closed(text string) net.Conn {
 	return ours
 }
 
+// lineOf is a connection to the server: what is sent is answered with its name.
+func lineOf() net.Conn { return closed(`{"pod":"smi-apps/server"}` + "\n") }
+
 func TestDenialOfConnections(t *testing.T) {
 	for name, test := range map[string]struct {
 		dial func() (net.Conn, error)
 		serv http.HandlerFunc
+		down bool // the control client's connections are as the client's
 		want string
 	}{
-		"closed":       {dial: func() (net.Conn, error) { return closed(""), nil }},
-		"refused":      {dial: func() (net.Conn, error) { return nil, errors.New("refused") }},
-		"after a byte": {dial: func() (net.Conn, error) { return closed("x"), nil }, want: "not closed without a byte"},
+		"closed":          {dial: func() (net.Conn, error) { return closed(""), nil }},
+		"closed for all":  {dial: func() (net.Conn, error) { return closed(""), nil }, down: true, want: "there is an outage: closed"},
+		"no way":          {dial: func() (net.Conn, error) { return nil, errors.New("no such host") }, want: "no connection was made"},
+		"refused":         {dial: func() (net.Conn, error) { return nil, syscall.ECONNREFUSED }, want: "no connection was made, as in an outage: refused"},
+		"refused for all": {dial: func() (net.Conn, error) { return nil, syscall.ECONNREFUSED }, down: true, want: "there is an outage: refused"},
+		"after a byte":    {dial: func() (net.Conn, error) { return closed("x"), nil }, want: "not closed without a byte"},
 		"after an answer": {dial: func() (net.Conn, error) { return closed(`{"pod":"smi-apps/server"}` + "\n"), nil },
 			want: "not closed without a byte"},
 		"an outage": {
-			dial: func() (net.Conn, error) { return nil, errors.New("refused") },
+			dial: func() (net.Conn, error) { return closed(""), nil },
 			serv: func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusServiceUnavailable) },
 			want: "there is an outage",
 		},
@@ -120,9 +129,12 @@ func TestDenialOfConnections(t *testing.T) {
 				}
 				application(w, "smi-apps/server")
 			})
-			f.dial = func(_, address string) (net.Conn, error) {
-				if !strings.HasSuffix(address, ":9000") {
+			f.dial = func(from, address string) (net.Conn, error) {
+				switch {
+				case !strings.HasSuffix(address, ":9000"):
 					return nil, nil
+				case from == string(Control) && !test.down:
+					return lineOf(), nil
 				}
 				return test.dial()
 			}
@@ -151,6 +163,58 @@ func TestUnreached(t *testing.T) {
 	held(t, newFake(t, allowing).one(unreached), "it reached the application")
 }
 
+// TestStranger sees that a client outside the mesh counts as kept out only where it
+// can reach what it may, and finds somebody who keeps it out.
+func TestStranger(t *testing.T) {
+	for name, test := range map[string]struct {
+		plain, server error // of the stranger's connections
+		want          string
+	}{
+		"kept out":       {},
+		"refused":        {server: syscall.ECONNREFUSED},
+		"cannot call":    {plain: syscall.ECONNREFUSED, want: "smi-outside/stranger: wanted an answer to the control request"},
+		"finds no way":   {server: errors.New("no route"), want: "it found nobody to keep it out"},
+		"waits for long": {server: context.DeadlineExceeded, want: "it found nobody to keep it out"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, controlled(func(_ string, w http.ResponseWriter, r *http.Request) {
+				if r.Host == plain {
+					application(w, "smi-outside/plain")
+					return
+				}
+				refuse(w, http.StatusForbidden)
+			}))
+			f.dial = func(from, address string) (net.Conn, error) {
+				switch {
+				case from != string(Stranger):
+					return nil, nil
+				case strings.HasPrefix(address, "reach-"+plain):
+					return nil, test.plain
+				case strings.HasPrefix(address, "reach-"):
+					return nil, test.server
+				}
+				return nil, errors.New("what it connects to is not translated")
+			}
+			got := f.one(func(t *T) { t.Unreached(Stranger.Get("server", 80, "/")) })
+			held(t, got, test.want)
+			if test.want == "" && got.Evidence[0].Controls != 4 {
+				t.Errorf("%d controls are said to have succeeded; wanted one of the mesh and one of the stranger, before and after", got.Evidence[0].Controls)
+			}
+		})
+	}
+	// What goes on during a change goes the same way.
+	f := newFake(t, allowing)
+	f.dial = func(from, address string) (net.Conn, error) {
+		if from == string(Stranger) && !strings.HasPrefix(address, "reach-server.smi-apps:") {
+			return nil, errors.New("what it connects to is not translated")
+		}
+		return nil, nil
+	}
+	held(t, f.one(func(t *T) {
+		t.During(Stranger.Get("server", 80, "/"), []string{"smi-apps/server"}, func() {})
+	}), "")
+}
+
 // TestWithoutControl sees that a mesh in which nobody is granted anything can be
 // tested.
 func TestWithoutControl(t *testing.T) {
@@ -173,6 +237,38 @@ func TestAllowed(t *testing.T) {
 	held(t, f.one(func(t *T) { t.Allowed(request) }), "no application answered")
 	f = newFake(t, allowing)
 	held(t, f.one(func(t *T) { t.AllowedAt(request, "smi-apps/other") }), "somebody else answered")
+}
+
+// TestSuccess sees that neither a failure of the right workload nor half an answer
+// of it is taken for an answer.
+func TestSuccess(t *testing.T) {
+	const server = "smi-apps/server"
+	for what, serve := range map[string]http.HandlerFunc{
+		"a failure": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
+		"half an answer": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, "half")
+		},
+	} {
+		f := newFake(t, func(_ string, w http.ResponseWriter, r *http.Request) {
+			application(w, server)
+			serve(w, r)
+		})
+		for name, expect := range map[string]func(*T){
+			"Allowed":   func(t *T) { t.Allowed(request) },
+			"AllowedAt": func(t *T) { t.AllowedAt(request, server) },
+			"Always":    func(t *T) { t.Always(request, 20, server) },
+			"Shares":    func(t *T) { t.Shares(request, map[string]float64{server: 1}) },
+			"During":    func(t *T) { t.During(request, []string{server}, func() {}) },
+			"HTTP/2":    func(t *T) { t.Allowed(request.HTTP2()) },
+		} {
+			t.Run(name+", "+what, func(t *testing.T) {
+				if got := f.one(expect); got.Outcome != report.Failed {
+					t.Errorf("the case has %s: %+v", got.Outcome, got.Evidence)
+				}
+			})
+		}
+	}
 }
 
 // byTurns answers requests in the shares given: of the first k, k times its share

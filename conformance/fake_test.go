@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +28,8 @@ type fake struct {
 	dial func(from, address string) (net.Conn, error)
 	// follow, where set, is what Apply answers.
 	follow func(objects map[key]*unstructured.Unstructured) error
+	// watch, where set, sees each Apply before that.
+	watch func(ctx context.Context, objects []*unstructured.Unstructured)
 
 	mu      sync.Mutex
 	drivers map[string]string
@@ -45,10 +46,13 @@ func (f *fake) Describe(context.Context) (report.Mesh, string, error) {
 	return report.Mesh{Name: "fake", Version: "1"}, "nowhere", nil
 }
 
-func (f *fake) Apply(_ context.Context, objects []*unstructured.Unstructured) error {
+func (f *fake) Apply(ctx context.Context, objects []*unstructured.Unstructured) error {
 	all := map[key]*unstructured.Unstructured{}
 	for _, o := range objects {
 		all[keyOf(o)] = o
+	}
+	if f.watch != nil {
+		f.watch(ctx, objects)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -94,8 +98,9 @@ func (f *fake) start(h http.Handler) string {
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
-func (f *fake) Reach(context.Context, string, uint16) (string, uint16, error) {
-	return "", 0, errors.New("nothing is outside")
+// Reach gives Services another name, by which connections from outside are told.
+func (f *fake) Reach(_ context.Context, host string, port uint16) (string, uint16, error) {
+	return "reach-" + host, port, nil
 }
 
 func (f *fake) Close(context.Context) error { return nil }

@@ -1,8 +1,11 @@
 package conformance
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/smi-project/smi/conformance/report"
 )
@@ -55,8 +58,12 @@ type Claim struct {
 	Except map[string]string `json:"except,omitempty"`
 }
 
-// Validate finds names that mean nothing.
-func (c *Claim) Validate() error {
+// Validate finds what means nothing: names of no feature or case, and exceptions
+// from what is not claimed in part.
+func (c *Claim) Validate(suite *Suite) error {
+	if c == nil {
+		return errors.New("claim: there is none")
+	}
 	for name, capability := range c.Features {
 		if !slices.ContainsFunc(Features, func(f Feature) bool { return f.Name == name }) {
 			return fmt.Errorf("claim: there is no feature %q", name)
@@ -65,6 +72,17 @@ func (c *Claim) Validate() error {
 		case report.Full, report.Partial, report.None:
 		default:
 			return fmt.Errorf("claim: feature %s: %q is none of full, partial and none", name, capability)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Except)) {
+		i := slices.IndexFunc(suite.Cases, func(k *Case) bool { return k.ID == id })
+		switch {
+		case i < 0:
+			return fmt.Errorf("claim: except: there is no case %q", id)
+		case strings.TrimSpace(c.Except[id]) == "":
+			return fmt.Errorf("claim: except: %s: say why it is excepted", id)
+		case !slices.ContainsFunc(suite.Cases[i].Features, func(f Feature) bool { return c.of(f) == report.Partial }):
+			return fmt.Errorf("claim: except: %s: none of its features is claimed in part: say partial of one", id)
 		}
 	}
 	return nil
@@ -79,13 +97,9 @@ func (c *Claim) of(f Feature) report.Capability {
 
 // covers tells whether the mesh claims what the case proves, and why not.
 func (c *Claim) covers(k *Case) (string, bool) {
-	partial := false
 	for _, f := range k.Features {
-		switch c.of(f) {
-		case report.None:
+		if c.of(f) == report.None {
 			return "the mesh does not claim " + f.Name, false
-		case report.Partial:
-			partial = true
 		}
 	}
 	for _, api := range k.APIs {
@@ -93,7 +107,7 @@ func (c *Claim) covers(k *Case) (string, bool) {
 			return "the mesh does not claim to read " + api, false
 		}
 	}
-	if reason, ok := c.Except[k.ID]; ok && partial {
+	if reason, ok := c.Except[k.ID]; ok {
 		return "the mesh claims this feature in part: " + reason, false
 	}
 	return "", true

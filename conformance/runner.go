@@ -2,9 +2,10 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"net"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,9 @@ type Options struct {
 	// Progress, where set, is told of each case when it has ended. Calls do not
 	// overlap.
 	Progress func(report.Result)
+	// CaseTime bounds one case, three minutes when zero. The time in which a case
+	// waits for others to apply their policy does not count.
+	CaseTime time.Duration
 }
 
 // run is a run under way.
@@ -35,10 +39,13 @@ type run struct {
 	claim  *Claim
 	base   map[key]*unstructured.Unstructured
 
-	// mu guards what follows; applying holds what was applied together.
+	// turn is held by whoever applies; active is what each case has applied, and
+	// belongs to the holder.
+	turn   chan struct{}
+	active map[*T]map[key]*unstructured.Unstructured
+
+	// mu guards what follows.
 	mu          sync.Mutex
-	applying    sync.Mutex
-	active      map[*T]map[key]*unstructured.Unstructured
 	drivers     map[Workload]*driver.Client
 	comparisons int
 }
@@ -46,25 +53,22 @@ type run struct {
 // Run runs the suite on the target and reports. The error says why there is no
 // report: the target could not be brought up or described.
 func Run(ctx context.Context, target Target, suite *Suite, claim *Claim, options Options) (*report.Report, error) {
-	if err := claim.Validate(); err != nil {
+	if err := claim.Validate(suite); err != nil {
+		return nil, err
+	}
+	base, err := baseFor(claim)
+	if err != nil {
 		return nil, err
 	}
 	r := &run{
-		suite: suite, target: target, claim: claim, base: map[key]*unstructured.Unstructured{},
+		suite: suite, target: target, claim: claim, base: base, turn: make(chan struct{}, 1),
 		active: map[*T]map[key]*unstructured.Unstructured{}, drivers: map[Workload]*driver.Client{},
-	}
-	objects, err := decode(fixture)
-	if err != nil {
-		return nil, fmt.Errorf("the fixture: %w", err)
-	}
-	for _, o := range objects {
-		r.base[keyOf(o)] = o
 	}
 	out, err := r.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.apply(ctx, nil, nil); err != nil {
+	if err := r.hand(ctx); err != nil {
 		return nil, fmt.Errorf("the workloads do not come up: %w", err)
 	}
 	out.Results = r.all(ctx, options)
@@ -103,12 +107,16 @@ func (r *run) all(ctx context.Context, options Options) []report.Result {
 		mu   sync.Mutex
 		slow sync.WaitGroup
 	)
-	one := func(i int, c *Case) {
-		result := r.one(ctx, c)
+	one := func(i int) {
+		result := r.one(ctx, i, options.CaseTime)
 		mu.Lock()
 		defer mu.Unlock()
+		if ctx.Err() != nil && result.Outcome == report.Failed {
+			// It was ended, and says nothing of the mesh.
+			return
+		}
 		results[i] = result
-		if options.Progress != nil && ctx.Err() == nil {
+		if options.Progress != nil {
 			options.Progress(result)
 		}
 		if options.FailFast && result.Outcome == report.Failed {
@@ -118,23 +126,27 @@ func (r *run) all(ctx context.Context, options Options) []report.Result {
 	chosen := func(c *Case) bool { return options.Select == nil || options.Select(c) }
 	for i, c := range r.suite.Cases {
 		if c.Slow && chosen(c) {
-			slow.Go(func() { one(i, c) })
+			slow.Go(func() { one(i) })
 		}
 	}
 	for i, c := range r.suite.Cases {
 		if !c.Slow && chosen(c) && ctx.Err() == nil {
-			one(i, c)
+			one(i)
 		}
 	}
 	slow.Wait()
 	return slices.DeleteFunc(results, func(r report.Result) bool { return r.ID == "" })
 }
 
-// caseTime bounds one case.
-const caseTime = 3 * time.Minute
+// The bounds of one case, where the options give none, and of its end.
+const (
+	caseTime = 3 * time.Minute
+	endTime  = time.Minute
+)
 
-// one runs a case.
-func (r *run) one(ctx context.Context, c *Case) report.Result {
+// one runs the case of that place in the suite.
+func (r *run) one(ctx context.Context, place int, bound time.Duration) report.Result {
+	c := r.suite.Cases[place]
 	result := report.Result{ID: c.ID, Title: c.Title, Original: c.Original, Rules: c.Rules}
 	for _, f := range c.Features {
 		result.Features = append(result.Features, f.Name)
@@ -143,20 +155,19 @@ func (r *run) one(ctx context.Context, c *Case) report.Result {
 		result.Outcome, result.Reason = report.NotClaimed, reason
 		return result
 	}
-	started := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, caseTime)
-	defer cancel()
-	t := &T{ctx: ctx, run: r, objects: map[key]*unstructured.Unstructured{}, sessions: map[session]bool{}}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		c.Run(t)
-	}()
-	<-ended
-	t.endSessions()
-	if err := r.apply(context.WithoutCancel(ctx), t, nil); err != nil {
-		t.failures = append(t.failures, fmt.Sprintf("the mesh does not follow the end of the case: %v", err))
+	if bound == 0 {
+		bound = caseTime
 	}
+	started := time.Now()
+	t := &T{run: r, id: c.ID, place: place, objects: map[key]*unstructured.Unstructured{}, sessions: map[session]bool{}}
+	t.ctx, t.clock = startClock(ctx, bound)
+	t.carryOut(c)
+	var late *tooLong
+	if errors.As(context.Cause(t.ctx), &late) {
+		t.failures = append([]string{late.Error()}, t.failures...)
+	}
+	t.clock.end()
+	r.end(ctx, t)
 	result.Duration, result.Evidence, result.Outcome = time.Since(started).Seconds(), t.evidence, report.Passed
 	switch {
 	case len(t.failures) > 0:
@@ -167,56 +178,37 @@ func (r *run) one(ctx context.Context, c *Case) report.Result {
 	return result
 }
 
-// apply makes the objects those of the case, nil where it has none any more, and
-// waits until every proxy follows.
-func (r *run) apply(ctx context.Context, t *T, objects map[key]*unstructured.Unstructured) error {
-	r.applying.Lock()
-	defer r.applying.Unlock()
-	before := r.active[t]
-	if objects == nil {
-		delete(r.active, t)
-	} else {
-		r.active[t] = objects
-	}
-	all := maps.Clone(r.base)
-	for other, theirs := range r.active {
-		if other.uncontrolled {
-			maps.DeleteFunc(all, isControl)
-		}
-		maps.Copy(all, theirs)
-	}
-	sorted := slices.SortedFunc(maps.Keys(all), func(a, b key) int { return strings.Compare(a.String(), b.String()) })
-	list := make([]*unstructured.Unstructured, len(sorted))
-	for i, k := range sorted {
-		list[i] = all[k]
-	}
-	err := r.target.Apply(ctx, list)
-	if err == nil && t != nil && objects != nil {
-		t.objects = objects
-	}
-	switch {
-	case err == nil || objects == nil:
-	case before == nil:
-		delete(r.active, t)
-	default:
-		r.active[t] = before
-	}
-	return err
+// carryOut runs the case to its end, which may come early. A case that panics has
+// failed, and takes nobody else's run with it.
+func (t *T) carryOut(c *Case) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer func() {
+			if p := recover(); p != nil {
+				t.Errorf("the case panics: %v\n%s", p, debug.Stack())
+			}
+		}()
+		c.Run(t)
+	}()
+	<-ended
 }
 
-// withoutControl makes what is applied next lack what allows control requests, but
-// for those of slow cases, which run beside this one.
-func (r *run) withoutControl(t *T) {
-	r.applying.Lock()
-	defer r.applying.Unlock()
-	t.uncontrolled = true
-}
-
-// slowServer is the workload that slow cases have to themselves.
-const slowServer = "vault"
-
-func isControl(k key, _ *unstructured.Unstructured) bool {
-	return strings.HasPrefix(k.name, "control-") && k.name != "control-"+slowServer
+// end takes away what the case has left, also where the run is being ended.
+func (r *run) end(ctx context.Context, t *T) {
+	ctx = context.WithoutCancel(ctx)
+	within, cancel := context.WithTimeout(ctx, endTime)
+	t.endSessions(within)
+	cancel()
+	// Those whose turn it is have bounds of their own.
+	err := r.inTurn(ctx, func() error {
+		within, cancel := context.WithTimeout(ctx, endTime)
+		defer cancel()
+		return r.change(within, t, nil)
+	})
+	if err != nil {
+		t.Errorf("the end of the case: %v", err)
+	}
 }
 
 // driver returns the driver of a workload.
@@ -237,14 +229,16 @@ func (r *run) closeDrivers() {
 	}
 }
 
-// compared counts comparisons of shares, whose number bounds the false alarms.
-func (r *run) compared(n int) {
+// compared counts comparisons of shares, whose number bounds the false alarms. The
+// error is that they have become too many.
+func (r *run) compared(n int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.comparisons += n
 	if r.comparisons > maxComparisons {
-		panic(fmt.Sprintf("a run compares more than %d shares: raise the bound, and the alarms stay as rare", maxComparisons))
+		return fmt.Errorf("a run compares more than %d shares: raise the bound, and the alarms stay as rare", maxComparisons)
 	}
+	return nil
 }
 
 // summarise counts the results of the run and of each feature.

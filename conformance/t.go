@@ -18,8 +18,12 @@ import (
 // Expectations that do not hold are kept too, and the case goes on; what keeps
 // it from going on ends it.
 type T struct {
-	ctx      context.Context
-	run      *run
+	ctx context.Context
+	run *run
+	// id is the case's, and place its place in the suite.
+	id       string
+	place    int
+	clock    *clock
 	objects  map[key]*unstructured.Unstructured
 	evidence []report.Evidence
 	// uncontrolled tells that no control request can succeed at the moment.
@@ -28,7 +32,8 @@ type T struct {
 	sessions     map[session]bool
 }
 
-// session is a connection that a workload's driver keeps.
+// session is a connection that a workload's driver keeps, under a name that tells
+// those of several cases apart.
 type session struct {
 	workload Workload
 	name     string
@@ -44,8 +49,9 @@ func (t *T) Apply(manifests ...string) {
 }
 
 // TryApply is Apply for what a mesh may refuse when it is applied, such as an
-// expression that does not compile. It returns false where the mesh did: then
-// everything is as before, and what was refused grants nothing.
+// expression that does not compile. It returns false where the mesh did: then what
+// was applied before is applied again, so that of several objects none is left
+// behind, and the case fails where the mesh does not go back.
 func (t *T) TryApply(manifests ...string) bool {
 	err := t.apply(manifests)
 	var refused *Refused
@@ -92,31 +98,44 @@ func (t *T) Remove(kind, name string) {
 // nobody has granted anything. Denials are not told from outages until the case
 // ends, so it has to show otherwise that the mesh is well.
 func (t *T) WithoutControl() {
-	t.run.withoutControl(t)
-	if err := t.become(t.objects); err != nil {
+	err := t.run.withoutControl(t)
+	if err == nil {
+		err = t.become(t.objects)
+	}
+	if err != nil {
 		t.Fatalf("%v", err)
 	}
 }
 
-// become makes the objects those of the case. The error is a *Refused, or says that
-// the mesh does not follow.
+// become makes the objects those of the case. The error is a *Refused, or says what
+// keeps the case from going on. The wait for others is not the case's time.
 func (t *T) become(objects map[key]*unstructured.Unstructured) error {
-	err := t.run.apply(t.ctx, t, objects)
-	var refused *Refused
-	if err != nil && !errors.As(err, &refused) {
-		return fmt.Errorf("the mesh does not follow: %w", err)
-	}
-	return err
+	t.clock.pause()
+	defer t.clock.resume()
+	return t.run.inTurn(t.ctx, func() error {
+		t.clock.resume()
+		return t.run.change(t.ctx, t, objects)
+	})
 }
 
 // Send sends the call once, or as often as count says, and returns what came. It
 // expects nothing.
 func (t *T) Send(c Call, count int) *driver.Report {
-	r := c.request
+	r := t.order(c)
 	r.Count = count
 	if count > 1 {
 		r.Concurrency = concurrency
 	}
+	got, err := t.run.driver(c.from).Send(t.ctx, r)
+	if err != nil {
+		t.Fatalf("%s: %v", c, err)
+	}
+	return got
+}
+
+// order is the call as the workload's driver is to send it.
+func (t *T) order(c Call) *driver.Request {
+	r := c.request
 	if c.from == Stranger {
 		host, port, err := t.run.target.Reach(t.ctx, r.Host, r.Port)
 		if err != nil {
@@ -128,14 +147,15 @@ func (t *T) Send(c Call, count int) *driver.Report {
 		r.Host, r.Port, r.Direct = host, port, true
 	}
 	if r.Session != "" {
+		r.Session = t.session(r.Session)
 		t.sessions[session{c.from, r.Session}] = true
 	}
-	got, err := t.run.driver(c.from).Send(t.ctx, &r)
-	if err != nil {
-		t.Fatalf("%s: %v", c, err)
-	}
-	return got
+	return &r
 }
+
+// session is the name of a session as drivers know it: cases that run together may
+// call theirs alike.
+func (t *T) session(name string) string { return t.id + ":" + name }
 
 // concurrency is how many requests of a sample are under way at a time.
 const concurrency = 8
@@ -164,8 +184,8 @@ func (t *T) record(c Call, wanted string, got *driver.Report, detail string) {
 }
 
 // endSessions closes what the case left open.
-func (t *T) endSessions() {
+func (t *T) endSessions(ctx context.Context) {
 	for s := range t.sessions {
-		_ = t.run.driver(s.workload).End(context.WithoutCancel(t.ctx), s.name)
+		_ = t.run.driver(s.workload).End(ctx, s.name) // the workload may be gone with it
 	}
 }

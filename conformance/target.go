@@ -10,6 +10,10 @@ import (
 )
 
 // Target is a mesh to be tested.
+//
+// Describe is called first, Close last, by whoever has made the target. Apply is
+// called by one goroutine at a time; Dial, Reach and Denials by many, also while
+// Apply is under way.
 type Target interface {
 	// Describe names the mesh and where it runs.
 	Describe(ctx context.Context) (mesh report.Mesh, platform string, err error)
@@ -17,7 +21,15 @@ type Target interface {
 	// and is not among them is removed. It returns when every proxy follows, so
 	// that the next request is judged by them and by nothing else. The first call
 	// brings the workloads up. The error is of the target; a mesh that refuses an
-	// object of a case says so with a *Refused.
+	// object of a case says so with a *Refused, and is given what was there before
+	// once more.
+	//
+	// The objects are the target's own to change. They are in the order of use:
+	// Namespaces, ServiceAccounts, Services, workloads, what targets refer to,
+	// TrafficTargets, TrafficSplits, so that they may be applied one after the other
+	// and removed the other way round. It need not be at once: nothing is judged
+	// until it returns but requests to which the change of one object is made, and
+	// what slow cases keep open, whose objects do not change with those of others.
 	Apply(ctx context.Context, objects []*unstructured.Unstructured) error
 	// Dial connects to the driver (package driver) inside of a workload, given as
 	// "namespace/name".

@@ -76,7 +76,7 @@ func nextOf[T any](list *[]T) T {
 func (s *scripted) complaints(patience time.Duration, expect func(*T)) []string {
 	ctx, cancel := context.WithTimeout(s.tb.Context(), patience)
 	defer cancel()
-	r := &run{target: s, drivers: map[Workload]*driver.Client{}}
+	r := &run{target: s, claim: everything(), drivers: map[Workload]*driver.Client{}}
 	defer r.closeDrivers()
 	t := &T{ctx: ctx, run: r, sessions: map[session]bool{}}
 	ended := make(chan struct{})

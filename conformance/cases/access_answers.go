@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/smi-project/smi/conformance"
@@ -113,14 +114,16 @@ const shortBody = 1 << 10
 
 // deniedInText expects a denial whose body is short and plain text.
 func deniedInText(t *conformance.T, c conformance.Call) {
-	a := t.Denied(c)
-	kind := strings.Join(a.Header["content-type"], ", ")
-	if kind != "text/plain" && !strings.HasPrefix(kind, "text/plain;") {
-		t.Errorf("%s: the body of the denial is of the type %q and not text/plain", c, kind)
-	}
-	if n := len(a.Body); n == 0 || n > shortBody {
-		t.Errorf("%s: the body of the denial has %d bytes and not 1 to %d", c, n, shortBody)
-	}
+	t.DeniedWith(c, "a denial with a short body in plain text", func(a *driver.Answer) string {
+		kind := strings.Join(a.Header["content-type"], ", ")
+		if kind != "text/plain" && !strings.HasPrefix(kind, "text/plain;") {
+			return fmt.Sprintf("the body of the denial is of the type %q and not text/plain", kind)
+		}
+		if n := len(a.Body); n == 0 || n > shortBody {
+			return fmt.Sprintf("the body of the denial has %d bytes and not 1 to %d", n, shortBody)
+		}
+		return ""
+	})
 }
 
 // deniedInGRPC expects a denial that states the code itself: gRPC's clients make

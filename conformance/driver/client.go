@@ -29,14 +29,21 @@ func NewClient(dial func(ctx context.Context) (net.Conn, error)) *Client {
 // Close drops the connections to the driver.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Send has the workload send the request.
+// Send has the workload send the request, as often as it says. A report of fewer
+// or more is an error.
 func (c *Client) Send(ctx context.Context, r *Request) (*Report, error) {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
 	report := new(Report)
-	return report, c.do(ctx, http.MethodPost, "/v1/send", bytes.NewReader(body), report)
+	if err := c.do(ctx, http.MethodPost, "/v1/send", bytes.NewReader(body), report); err != nil {
+		return nil, err
+	}
+	if wanted := max(r.Count, 1); report.Sent != wanted {
+		return nil, fmt.Errorf("the workload's driver: it was to send %d and tells of %d", wanted, report.Sent)
+	}
+	return report, nil
 }
 
 // Session asks how a session's connection is.

@@ -99,7 +99,7 @@ func (c *connection) readResponse(r *Request) *Answer {
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
 	if err != nil {
 		c.done = true
-		a.Error = fmt.Sprintf("the body ends early: %v", err)
+		a.cut(err)
 	}
 	a.takeBody(body)
 	return a
@@ -124,6 +124,10 @@ func (c *connection) exchangeBytes(r *Request) *Answer {
 	}
 	a := &Answer{}
 	a.takeBody([]byte(strings.TrimSpace(line)))
+	if err != nil {
+		c.done = true
+		a.cut(err)
+	}
 	return a
 }
 
@@ -136,19 +140,16 @@ func (a *Answer) takeBody(body []byte) {
 	}
 }
 
-// glance is how long state waits for bytes that may be there.
+// glance is how long state reads bytes that may be there.
 const glance = 5 * time.Millisecond
 
-// state reads what has arrived and tells whether the connection is open.
+// state reads what has arrived and tells whether the connection is open. However
+// much arrives, it reads no longer than a glance, as requests wait for it.
 func (c *connection) state() Connection {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	open := true
-	for buffer := make([]byte, 4096); ; {
-		if err := c.conn.SetReadDeadline(time.Now().Add(glance)); err != nil {
-			open = false
-			break
-		}
+	open := c.conn.SetReadDeadline(time.Now().Add(glance)) == nil
+	for buffer := make([]byte, 4096); open; {
 		if _, err := c.in.Read(buffer); err != nil {
 			var timeout net.Error
 			open = errors.As(err, &timeout) && timeout.Timeout()

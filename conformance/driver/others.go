@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -19,7 +20,7 @@ import (
 func (s *Sender) http2(r *Request) (func(context.Context) *Answer, func()) {
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{DialContext: s.Dial, Protocols: &protocols}
+	transport := &http.Transport{DialContext: s.dial, Protocols: &protocols}
 	return func(ctx context.Context) *Answer {
 		ctx, cancel := context.WithTimeout(ctx, Patience)
 		defer cancel()
@@ -42,17 +43,23 @@ func (s *Sender) http2(r *Request) (func(context.Context) *Answer, func()) {
 		a := &Answer{Status: response.StatusCode, Header: lowerNames(response.Header), Pod: response.Header.Get("X-Pod")}
 		body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
 		if err != nil {
-			a.Error = err.Error()
+			a.cut(err)
 		}
 		a.takeBody(body)
 		return a
 	}, transport.CloseIdleConnections
 }
 
-// grpc calls a unary method whose messages are google.protobuf.Struct.
+// grpc calls a unary method whose messages are google.protobuf.Struct. What has no
+// connection gets the code Unavailable, and is told to have failed besides.
 func (s *Sender) grpc(r *Request) (func(context.Context) *Answer, func()) {
+	var failed atomic.Pointer[error] // of the latest connection, which is tried again and again
 	conn, err := grpc.NewClient("passthrough:///"+r.address(),
-		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) { return s.Dial(ctx, "tcp", address) }),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			conn, err := s.dial(ctx, "tcp", address)
+			failed.Store(&err)
+			return conn, err
+		}),
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority(r.authority()))
 	if err != nil {
 		return func(context.Context) *Answer { return failure(err) }, func() {}
@@ -65,9 +72,15 @@ func (s *Sender) grpc(r *Request) (func(context.Context) *Answer, func()) {
 		}
 		in := &structpb.Struct{Fields: map[string]*structpb.Value{"text": structpb.NewStringValue(r.Body)}}
 		out := new(structpb.Struct)
-		if err := conn.Invoke(ctx, r.path(), in, out); err != nil {
+		var header, trailer metadata.MD
+		if err := conn.Invoke(ctx, r.path(), in, out, grpc.Header(&header), grpc.Trailer(&trailer)); err != nil {
 			said := status.Convert(err)
-			return &Answer{Code: said.Code().String(), Body: said.Message()}
+			// An application's own code bears its name, which a mesh's does not.
+			a := &Answer{Code: said.Code().String(), Body: said.Message(), Pod: strings.Join(append(header["x-pod"], trailer["x-pod"]...), ",")}
+			if dialled := failed.Load(); dialled != nil && *dialled != nil && a.Pod == "" {
+				a.Failure, a.Error = notMade(*dialled), (*dialled).Error()
+			}
+			return a
 		}
 		a := &Answer{Code: "OK"}
 		body, err := out.MarshalJSON()
@@ -81,7 +94,7 @@ func (s *Sender) grpc(r *Request) (func(context.Context) *Answer, func()) {
 
 // udp sends one datagram and waits for one.
 func (s *Sender) udp(ctx context.Context, r *Request) *Answer {
-	conn, err := s.Dial(ctx, "udp", r.address())
+	conn, err := s.dial(ctx, "udp", r.address())
 	if err != nil {
 		return failure(err)
 	}

@@ -107,6 +107,19 @@ func (r *Request) String() string {
 	}
 }
 
+// Failure is how an exchange failed.
+type Failure string
+
+// The failures. Without a connection, nobody has judged what would have been sent;
+// what is closed or reset had been accepted.
+const (
+	NotConnected Failure = "not connected" // there is no connection, for want of a way or in time
+	Refused      Failure = "refused"       // there is no connection: the other side refuses it
+	Ended        Failure = "closed"        // the connection was closed in good order, before any answer
+	Reset        Failure = "reset"         // the connection was reset, before any answer
+	CutOff       Failure = "cut off"       // the answer had begun, and ends in its middle
+)
+
 // Answer is what one request brought.
 type Answer struct {
 	// Status is that of an HTTP answer, 0 where there was none.
@@ -115,11 +128,13 @@ type Answer struct {
 	Code string `json:"code,omitempty"`
 	// Pod names the application that answered, empty where none did.
 	Pod string `json:"pod,omitempty"`
-	// Closed tells that the connection was closed, or not made, without an answer;
-	// TimedOut that nothing came in time. Error is the reason in words.
-	Closed   bool   `json:"closed,omitempty"`
-	TimedOut bool   `json:"timedOut,omitempty"`
-	Error    string `json:"error,omitempty"`
+	// Closed tells that a connection had been made, and was closed or reset without
+	// an answer; TimedOut that nothing came in time. Failure says what failed, empty
+	// where nothing did or an answer did not come, and Error is the reason in words.
+	Closed   bool    `json:"closed,omitempty"`
+	TimedOut bool    `json:"timedOut,omitempty"`
+	Failure  Failure `json:"failure,omitempty"`
+	Error    string  `json:"error,omitempty"`
 	// Header is that of an HTTP answer, under lower-case names.
 	Header map[string][]string `json:"header,omitempty"`
 	// Body is the first 64 KiB of what came.
@@ -146,6 +161,8 @@ type Seen struct {
 func (a *Answer) Word() string {
 	word := ""
 	switch {
+	case a.Failure == CutOff, a.Failure == NotConnected, a.Failure == Refused:
+		return string(a.Failure)
 	case a.TimedOut:
 		return "timeout"
 	case a.Closed:
@@ -163,10 +180,26 @@ func (a *Answer) Word() string {
 	return word
 }
 
+// Succeeded tells whether an application answered, with success and to the end:
+// an HTTP request with 2xx, or 101 for an upgrade; a gRPC call with OK; a
+// connection or a datagram with anything.
+func (a *Answer) Succeeded() bool {
+	switch {
+	case a.Pod == "" || a.Failure != "" || a.TimedOut || a.Closed:
+		return false
+	case a.Code != "":
+		return a.Code == "OK"
+	case a.Status != 0:
+		return a.Status >= 200 && a.Status < 300 || a.Status == 101
+	}
+	return true
+}
+
 // Report tells what the answers to one Request were.
 type Report struct {
 	Sent int `json:"sent"`
-	// Words counts answers by their Word, Pods by who answered.
+	// Words counts all answers by their Word, Pods those that succeeded by who gave
+	// them.
 	Words map[string]int `json:"words"`
 	Pods  map[string]int `json:"pods,omitempty"`
 	// First is the first answer, whole.
@@ -179,7 +212,7 @@ func (r *Report) add(a *Answer) {
 	}
 	r.Sent++
 	r.Words[a.Word()]++
-	if a.Pod != "" {
+	if a.Succeeded() {
 		r.Pods[a.Pod]++
 	}
 }

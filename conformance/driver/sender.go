@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -149,7 +150,7 @@ func (s *Sender) connect(ctx context.Context, r *Request) (*connection, error) {
 	}
 	conn, err := dial(ctx, "tcp", address)
 	if err != nil {
-		return nil, err
+		return nil, &dialError{err}
 	}
 	return newConnection(conn), nil
 }
@@ -165,15 +166,25 @@ func (s *Sender) continueSession(ctx context.Context, r *Request) *Answer {
 		if err != nil {
 			return failure(err)
 		}
-		c = fresh
-		s.mu.Lock()
-		if s.sessions == nil {
-			s.sessions = map[string]*connection{}
-		}
-		s.sessions[r.Session] = c
-		s.mu.Unlock()
+		c = s.keep(r.Session, fresh)
 	}
 	return c.exchange(r)
+}
+
+// keep makes the connection the session's, unless it has one by now, and returns
+// the session's.
+func (s *Sender) keep(name string, fresh *connection) *connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if there := s.sessions[name]; there != nil {
+		fresh.close()
+		return there
+	}
+	if s.sessions == nil {
+		s.sessions = map[string]*connection{}
+	}
+	s.sessions[name] = fresh
+	return fresh
 }
 
 // Session tells how a session's connection is.
@@ -198,16 +209,55 @@ func (s *Sender) End(name string) {
 	}
 }
 
-// failure tells a connection that was refused or closed from one that hangs.
+// dialError tells that a connection was not made.
+type dialError struct{ error }
+
+func (e *dialError) Unwrap() error { return e.error }
+
+// dial connects, and marks its errors.
+func (s *Sender) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := s.Dial(ctx, network, address)
+	if err != nil {
+		return nil, &dialError{err}
+	}
+	return conn, nil
+}
+
+// failure tells a connection that was not made from one that was closed, and both
+// from one that hangs.
 func failure(err error) *Answer {
 	a := &Answer{Error: err.Error()}
-	var timeout net.Error
-	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
-		a.TimedOut = true
-		return a
+	var (
+		timeout net.Error
+		dialled *dialError
+	)
+	a.TimedOut = errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+	switch {
+	case errors.As(err, &dialled):
+		a.Failure = notMade(err)
+	case a.TimedOut:
+	case errors.Is(err, syscall.ECONNREFUSED):
+		// That is what a datagram hears which nobody takes.
+		a.Failure = Refused
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		a.Closed, a.Failure = true, Reset
+	default:
+		a.Closed, a.Failure = true, Ended
 	}
-	a.Closed = true
 	return a
+}
+
+// notMade says why there is no connection.
+func notMade(err error) Failure {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return Refused
+	}
+	return NotConnected
+}
+
+// cut makes the answer one that ends in its middle.
+func (a *Answer) cut(err error) {
+	a.Failure, a.Error = CutOff, fmt.Sprintf("the answer ends early: %v", err)
 }
 
 func deadline() time.Time { return time.Now().Add(Patience) }

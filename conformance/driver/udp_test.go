@@ -49,7 +49,7 @@ func TestUDP(t *testing.T) {
 	}{
 		"an application": {answerer(t, `{"pod":"shop/web"}`+"\n"), "bytes from shop/web", "{\"pod\":\"shop/web\"}\n"},
 		"somebody else":  {answerer(t, "you said "), "bytes", "you said hello"},
-		"nobody":         {nobody, "closed", ""},
+		"nobody":         {nobody, "refused", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &Request{Protocol: UDP, Host: c.to.Addr().String(), Port: c.to.Port()}

@@ -4,6 +4,7 @@ package standalone
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,7 +44,9 @@ type Target struct {
 	results chan *file.Result
 	stop    context.CancelFunc
 	ended   chan error
-	// applied are the objects of the last Apply.
+
+	mu sync.Mutex
+	// applied are the objects of the last Apply, which nobody changes.
 	applied []*unstructured.Unstructured
 }
 
@@ -93,7 +97,7 @@ func (t *Target) Describe(context.Context) (report.Mesh, string, error) {
 // Apply replaces what the mesh runs by, and waits until every sidecar follows.
 func (t *Target) Apply(ctx context.Context, objects []*unstructured.Unstructured) error {
 	bound := settleTime
-	if t.applied == nil {
+	if t.objects() == nil {
 		bound = startTime
 	}
 	ctx, cancel := context.WithTimeout(ctx, bound)
@@ -119,8 +123,17 @@ func (t *Target) Apply(ctx context.Context, objects []*unstructured.Unstructured
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	t.mu.Lock()
 	t.applied = objects
+	t.mu.Unlock()
 	return t.rt.SettleOn(ctx, result)
+}
+
+// objects are those of the last Apply.
+func (t *Target) objects() []*unstructured.Unstructured {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.applied
 }
 
 // driverPort is where the driver of a workload listens, at its own address.
@@ -146,10 +159,10 @@ func (t *Target) pod(workload string) (*local.PodStatus, error) {
 }
 
 // Reach finds the sidecar of a pod of the Service, which is where a client
-// without the mesh's help arrives.
+// without the mesh's help arrives, or the pod itself where it has none.
 func (t *Target) Reach(_ context.Context, host string, port uint16) (string, uint16, error) {
 	name, namespace, _ := strings.Cut(host, ".")
-	for _, o := range t.applied {
+	for _, o := range t.objects() {
 		if o.GetKind() != "Service" || o.GetName() != name || o.GetNamespace() != namespace {
 			continue
 		}
@@ -165,7 +178,7 @@ func (t *Target) Reach(_ context.Context, host string, port uint16) (string, uin
 			if err != nil {
 				return "", 0, fmt.Errorf("service %s: %w", host, err)
 			}
-			return pod.SidecarAddress, uint16(p.TargetPort.IntValue()), nil
+			return cmp.Or(pod.SidecarAddress, pod.Address), uint16(p.TargetPort.IntValue()), nil
 		}
 	}
 	return "", 0, fmt.Errorf("there is no Service %s with port %d", host, port)
@@ -173,7 +186,7 @@ func (t *Target) Reach(_ context.Context, host string, port uint16) (string, uin
 
 // backing is a pod that the selector selects.
 func (t *Target) backing(namespace string, selector map[string]string) (*local.PodStatus, error) {
-	for _, o := range t.applied {
+	for _, o := range t.objects() {
 		if o.GetKind() != "Deployment" || o.GetNamespace() != namespace {
 			continue
 		}

@@ -22,6 +22,8 @@ const (
 func (s *server) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+			// A failed call has no message that could tell who answered.
+			w.Header().Set("X-Pod", s.cfg.who.Pod)
 			s.grpc.ServeHTTP(w, r)
 			return
 		}
