@@ -144,7 +144,7 @@ func (rt *Runtime) missing() string {
 		case e.runner == nil:
 			return fmt.Sprintf("pod %s has not started", name)
 		}
-		if s := e.runner.status(); s.State != Done && !(s.Ready && inStore(e)) {
+		if s := e.runner.status(); s.State != Done && (!s.Ready || !inStore(e)) {
 			return fmt.Sprintf("pod %s is not ready: %s", name, cmp.Or(s.Reason, string(s.State)))
 		}
 	}
