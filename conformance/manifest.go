@@ -3,17 +3,19 @@ package conformance
 import (
 	"bytes"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/smi-project/smi/conformance/report"
 )
 
 // fixture are the workloads and Services that every case finds.
@@ -72,24 +74,64 @@ func load(manifests fs.FS, name string) ([]*unstructured.Unstructured, error) {
 	return objects, nil
 }
 
-// digest is the SHA-256 of what the suite applies and of what its cases are.
+// core are the sources of what observes and judges for the cases, and the fixture.
+//
+//go:embed *.go driver/*.go share/*.go fixture.yaml
+var core embed.FS
+
+// About tells the suite from all others, as reports name it.
+func (s *Suite) About() (report.Suite, error) {
+	digest, err := s.digest()
+	return report.Suite{Version: s.Version, Digest: digest, Cases: len(s.Cases)}, err
+}
+
+// digest is the SHA-256, in hexadecimal, of all that decides what a case shows: the
+// sources of the packages conformance, driver and share, which observe and judge;
+// the fixture; everything that the cases tell of themselves; and all that Manifests
+// holds, which are the manifests and, for the cases of this project, their sources.
+// Tests do not count. It does not cover the target, the workloads' program and the
+// libraries: they belong to what is tested, or to the build.
 func (s *Suite) digest() (string, error) {
 	sum := sha256.New()
-	sum.Write(fixture)
-	for _, c := range s.Cases {
-		fmt.Fprintf(sum, "%s\n%s\n%s\n", c.ID, c.Title, strings.Join(c.Rules, " "))
-	}
-	names, err := fs.Glob(s.Manifests, "*.yaml")
-	if err != nil {
+	if err := hashTree(sum, core); err != nil {
 		return "", err
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		text, err := fs.ReadFile(s.Manifests, name)
+	for _, c := range s.Cases {
+		text, err := json.Marshal(struct {
+			ID, Title, Original string
+			Rules               []string
+			Features            []Feature
+			APIs                []string
+			Slow                bool
+		}{c.ID, c.Title, c.Original, c.Rules, c.Features, c.APIs, c.Slow})
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(sum, "%s\n%s\n", name, text)
+		frame(sum, text)
+	}
+	if err := hashTree(sum, s.Manifests); err != nil {
+		return "", err
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// hashTree hashes the names and contents of all files but tests, in the order of
+// their names.
+func hashTree(sum io.Writer, tree fs.FS) error {
+	return fs.WalkDir(tree, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := fs.ReadFile(tree, path)
+		frame(sum, []byte(path))
+		frame(sum, text)
+		return err
+	})
+}
+
+// frame hashes a part with its length, so that nothing can move from one part to
+// the next and leave the digest as it was.
+func frame(sum io.Writer, part []byte) {
+	fmt.Fprintf(sum, "%d:", len(part))
+	_, _ = sum.Write(part) // a digest takes everything
 }

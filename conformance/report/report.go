@@ -40,7 +40,8 @@ type Mesh struct {
 // Suite names what tested it.
 type Suite struct {
 	Version string `json:"version"`
-	// Digest is the SHA-256, in hexadecimal, of all cases and their manifests.
+	// Digest is the SHA-256, in hexadecimal, of all that decides what its cases show:
+	// their sources and manifests, the fixture, and what observes and judges for them.
 	Digest string `json:"digest"`
 	Cases  int    `json:"cases"`
 }
