@@ -1,24 +1,18 @@
 // Package matrix compares meshes by their signed conformance reports: features as
 // rows, meshes and their versions as columns.
 //
-// What is not signed by a key that the reader gives does not count, and neither
-// does a run of a part of the suite, by which meshes could be made to look alike.
-// Both are listed with the reason. The package judges nothing else: it shows what
-// reports say.
+// What is not signed by a key that the reader gives, and lets speak for the mesh,
+// does not count; neither does a run of a part of the suite, or of another suite
+// than the reader has, by which meshes could be made to look alike. All are listed
+// with the reason. The package judges nothing else: it shows what reports say.
 package matrix
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/smi-project/smi/conformance/provenance"
 	"github.com/smi-project/smi/conformance/report"
 )
 
@@ -38,6 +32,8 @@ type Matrix struct {
 	Meshes []Mesh `json:"meshes"`
 	// LeftOut are the reports that do not count.
 	LeftOut []LeftOut `json:"leftOut,omitempty"`
+	// PassedOver are the files that are matrices themselves, and not signed.
+	PassedOver []string `json:"passedOver,omitempty"`
 }
 
 // Feature is a part of SMI.
@@ -46,11 +42,24 @@ type Feature struct {
 	Title string `json:"title"`
 }
 
-// Mesh is one version of a mesh, with its newest run.
+// Mesh is one version of a mesh on one platform by one signer, with its newest
+// run: nobody's run takes the place of another's.
 type Mesh struct {
 	Run
 	// History are its earlier runs, the newest first.
 	History []Run `json:"history,omitempty"`
+}
+
+// FailedBefore counts the earlier runs in which a case failed: a mesh that passes
+// once in a while is not one that passes.
+func (m *Mesh) FailedBefore() int {
+	n := 0
+	for i := range m.History {
+		if m.History[i].Summary.Failed > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // Run is what one verified report says.
@@ -62,9 +71,13 @@ type Run struct {
 	Started  time.Time       `json:"started"`
 	Summary  report.Summary  `json:"summary"`
 	Features map[string]Cell `json:"features"` // by name
-	// By is who ran the suite, in their own words; Signers are the ids of the keys.
+	// By is who ran the suite, in their own words. Signers are the ids of the keys
+	// that signed, of those that may speak for the mesh, in order.
 	By      string   `json:"by"`
 	Signers []string `json:"signers"`
+	// OtherSuite tells that the suite is not the reader's, so that nobody knows
+	// whether the run is whole.
+	OtherSuite bool `json:"otherSuite,omitempty"`
 	// File is the report's path in the folder.
 	File string `json:"file"`
 }
@@ -81,119 +94,8 @@ type LeftOut struct {
 	Reason string `json:"reason"`
 }
 
-// Build reads a folder with all folders below it. A report is a file that ends
-// with .json; its envelope lies beside it and ends with .dsse.json. The error says
-// that the folder cannot be read.
-func Build(folder fs.FS, keys ...*provenance.PublicKey) (*Matrix, error) {
-	if len(keys) == 0 {
-		return nil, errors.New("without a public key no report can be verified")
-	}
-	m := &Matrix{APIVersion: APIVersion, Kind: Kind, Features: []Feature{}, Meshes: []Mesh{}}
-	var runs []Run
-	var rows []*report.Report
-	seen := map[[sha256.Size]byte]bool{}
-	err := fs.WalkDir(folder, ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !strings.HasSuffix(path, provenance.ReportSuffix) {
-			return err
-		}
-		if strings.HasSuffix(path, provenance.EnvelopeSuffix) {
-			return m.lonely(folder, path)
-		}
-		file, err := read(folder, path)
-		if err != nil {
-			m.leaveOut(path, err)
-			return nil
-		}
-		sum := sha256.Sum256(file)
-		if seen[sum] || kindOf(file) == Kind {
-			return nil // a copy, or a matrix
-		}
-		verified, err := verify(folder, path, file, keys)
-		if err != nil {
-			m.leaveOut(path, err)
-			return nil
-		}
-		seen[sum] = true
-		runs = append(runs, runOf(path, verified))
-		rows = append(rows, verified.Report)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	m.columns(runs)
-	m.rows(rows)
-	return m, nil
-}
-
-// maxFile bounds what is read of one file.
-const maxFile = 64 << 20
-
-func read(folder fs.FS, path string) ([]byte, error) {
-	info, err := fs.Stat(folder, path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return nil, fmt.Errorf("it is no file of up to %d MB", maxFile>>20)
-	}
-	return fs.ReadFile(folder, path)
-}
-
-func kindOf(file []byte) string {
-	var head struct {
-		Kind string `json:"kind"`
-	}
-	_ = json.Unmarshal(file, &head) // what is no object has no kind
-	return head.Kind
-}
-
-func verify(folder fs.FS, path string, file []byte, keys []*provenance.PublicKey) (*provenance.Verified, error) {
-	envelope, err := read(folder, provenance.EnvelopeOf(path))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("it is not signed: there is no %s", provenance.EnvelopeOf(path))
-	case err != nil:
-		return nil, err
-	}
-	verified, err := provenance.Verify(envelope, file, keys...)
-	if err != nil {
-		return nil, err
-	}
-	if r := verified.Report; !r.Complete() {
-		return nil, fmt.Errorf("only %d of the suite's %d cases have a result, and whole runs are compared", len(r.Results), r.Suite.Cases)
-	}
-	return verified, nil
-}
-
-// lonely leaves out an envelope whose report is gone.
-func (m *Matrix) lonely(folder fs.FS, path string) error {
-	of := strings.TrimSuffix(path, provenance.EnvelopeSuffix) + provenance.ReportSuffix
-	if _, err := fs.Stat(folder, of); errors.Is(err, fs.ErrNotExist) {
-		m.leaveOut(path, fmt.Errorf("its report %s is not there", of))
-	} else if err != nil {
-		return err
-	}
-	return nil
-}
-
 func (m *Matrix) leaveOut(path string, reason error) {
 	m.LeftOut = append(m.LeftOut, LeftOut{path, reason.Error()})
-}
-
-func runOf(path string, v *provenance.Verified) Run {
-	r := v.Report
-	run := Run{
-		Mesh: r.Mesh, Platform: r.Platform, Suite: r.Suite, Started: r.Started.UTC(), Summary: r.Summary,
-		Features: map[string]Cell{}, By: v.Statement.Predicate.By, File: path,
-	}
-	for _, f := range r.Features {
-		run.Features[f.Name] = Cell{f.Capability, f.Summary}
-	}
-	for _, key := range v.Signers {
-		run.Signers = append(run.Signers, key.ID)
-	}
-	return run
 }
 
 // columns makes the columns of runs.
@@ -201,14 +103,15 @@ func (m *Matrix) columns(runs []Run) {
 	slices.SortFunc(runs, func(a, b Run) int {
 		return cmp.Or(strings.Compare(a.Mesh.Name, b.Mesh.Name), b.Started.Compare(a.Started), strings.Compare(a.File, b.File))
 	})
-	column := map[[2]string]int{}
+	type place struct{ mesh, version, platform, signers string }
+	column := map[place]int{}
 	for _, run := range runs {
-		name := [2]string{run.Mesh.Name, run.Mesh.Version}
-		if i, ok := column[name]; ok {
+		at := place{run.Mesh.Name, run.Mesh.Version, run.Platform, strings.Join(run.Signers, " ")}
+		if i, ok := column[at]; ok {
 			m.Meshes[i].History = append(m.Meshes[i].History, run)
 			continue
 		}
-		column[name] = len(m.Meshes)
+		column[at] = len(m.Meshes)
 		m.Meshes = append(m.Meshes, Mesh{Run: run})
 	}
 }

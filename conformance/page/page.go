@@ -33,12 +33,14 @@ func Render(t *template.Template, data any) ([]byte, error) {
 	if err := t.Execute(&b, data); err != nil {
 		return nil, err
 	}
-	return bytes.Map(visible, b.Bytes()), nil
+	return bytes.Map(Visible, b.Bytes()), nil
 }
 
-// visible replaces what commands a reader's eye instead of being read: control
-// characters, by their pictures, and changes of the direction of text.
-func visible(r rune) rune {
+// Visible replaces what commands a reader's eye instead of being read: control
+// characters, by their pictures, and marks and changes of the direction of text,
+// and breaks of lines and paragraphs, by the replacement character. Line feeds and
+// tabs stay.
+func Visible(r rune) rune {
 	switch {
 	case r == '\n', r == '\t':
 		return r
@@ -46,7 +48,7 @@ func visible(r rune) rune {
 		return 0x2400 + r
 	case r == 0x7f:
 		return 0x2421
-	case r >= 0x80 && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+	case r >= 0x80 && r < 0xa0, r == 0x61c, r == 0x200e, r == 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
 		return 0xfffd
 	}
 	return r

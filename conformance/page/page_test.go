@@ -24,6 +24,20 @@ func TestPagesLoadNothing(t *testing.T) {
 	}
 }
 
+// What turns text around, or hides that it is turned, is not left in it.
+func TestVisible(t *testing.T) {
+	for _, r := range "\u0000\r\u001b\u007f\u0085\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069" {
+		if Visible(r) == r {
+			t.Errorf("%U stays", r)
+		}
+	}
+	for _, r := range "\n\t aé\u0627\u200d世🙂" {
+		if Visible(r) != r {
+			t.Errorf("%U becomes %U", r, Visible(r))
+		}
+	}
+}
+
 func TestSeconds(t *testing.T) {
 	for s, want := range map[float64]string{0: "0 ms", 0.2404: "240 ms", 0.9994: "999 ms", 0.9996: "1.0 s", 59.94: "59.9 s", 185: "3 min 5 s", 119.6: "2 min 0 s"} {
 		if got := Seconds(s); got != want {

@@ -3,11 +3,13 @@ package provenance
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+
+	kjson "sigs.k8s.io/json"
 )
 
 // Envelope is a DSSE envelope: a payload, what it is, and who signed both.
@@ -40,6 +42,16 @@ const (
 	maxSignatures = 64
 )
 
+// decode reads JSON so that all readers see the same: names in their own case, and
+// none twice. Names that v does not have are passed over, as DSSE and in-toto ask.
+func decode(text []byte, v any) error {
+	twice, err := kjson.UnmarshalStrict(text, v, kjson.DisallowDuplicateFields)
+	if err == nil && len(twice) > 0 {
+		return twice[0]
+	}
+	return err
+}
+
 // PAE is what is signed: DSSE's pre-authentication encoding of a payload and its
 // type, which no other pair encodes to.
 func PAE(payloadType string, payload []byte) []byte {
@@ -51,6 +63,9 @@ func PAE(payloadType string, payload []byte) []byte {
 
 // seal signs a payload with every key.
 func seal(payloadType string, payload []byte, keys []*PrivateKey) (*Envelope, error) {
+	if len(keys) > maxSignatures {
+		return nil, fmt.Errorf("%d keys are too many: an envelope has at most %d signatures", len(keys), maxSignatures)
+	}
 	e := &Envelope{PayloadType: payloadType, Payload: base64.StdEncoding.EncodeToString(payload)}
 	for _, key := range keys {
 		signature, err := key.sign(PAE(payloadType, payload))
@@ -68,7 +83,7 @@ func parseEnvelope(text []byte) (*Envelope, error) {
 		return nil, fmt.Errorf("the envelope has more than %d MB", maxEnvelope>>20)
 	}
 	e := new(Envelope)
-	if err := json.Unmarshal(text, e); err != nil {
+	if err := decode(text, e); err != nil {
 		return nil, fmt.Errorf("this is no DSSE envelope: %w", err)
 	}
 	switch {
@@ -106,22 +121,32 @@ func (e *Envelope) open(keys []*PublicKey) ([]byte, []*PublicKey, error) {
 	case len(signers) > 0:
 		return payload, signers, nil
 	case named:
-		return nil, nil, errors.New("the signature does not fit the statement: one of them was changed after signing")
+		return nil, nil, errors.New("a given key is named, and the signature is not its: the statement or the signature was changed after signing, or the name is wrong")
 	default:
-		return nil, nil, fmt.Errorf("none of the %d given keys has signed the envelope; it names %s", len(keys), e.signers())
+		return nil, nil, fmt.Errorf("none of the %d given keys has signed the envelope; %s", len(keys), e.signers())
 	}
 }
 
-// signers lists the key ids that the envelope names, shortened.
+// namedKeys is how many key ids a message lists.
+const namedKeys = 3
+
+// signers tells which keys the envelope names, shortened.
 func (e *Envelope) signers() string {
-	text := ""
-	for i, s := range e.Signatures {
-		if i > 0 {
-			text += ", "
+	var ids []string
+	for _, s := range e.Signatures {
+		if id := fmt.Sprintf("%.16q", s.KeyID); s.KeyID != "" && !slices.Contains(ids, id) {
+			ids = append(ids, id)
 		}
-		text += fmt.Sprintf("%.16q", s.KeyID)
 	}
-	return text
+	if len(ids) == 0 {
+		return "it does not name its keys"
+	}
+	more := ""
+	if len(ids) > namedKeys {
+		more = fmt.Sprintf(" and %d more", len(ids)-namedKeys)
+		ids = ids[:namedKeys]
+	}
+	return "it names " + strings.Join(ids, ", ") + more
 }
 
 // decode64 reads both alphabets of Base64, as DSSE asks.

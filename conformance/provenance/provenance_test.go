@@ -23,7 +23,7 @@ func sample(t *testing.T) []byte {
 	r := report.Report{
 		APIVersion: report.APIVersion, Kind: report.Kind, Mesh: report.Mesh{Name: "SMI", Version: "1"}, Platform: "standalone",
 		Suite: report.Suite{Version: "0.1.0", Digest: "d", Cases: 1}, Started: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Duration: 1.7,
-		Results: []report.Result{{ID: "AC-1-x", Outcome: report.Passed}}, Summary: report.Summary{Passed: 1},
+		Results: []report.Result{{ID: "AC-1-x", Outcome: report.Passed, Evidence: []report.Evidence{{What: "GET /", Wanted: "an answer", Held: true}}}}, Summary: report.Summary{Passed: 1},
 	}
 	text, err := r.JSON()
 	if err != nil {
@@ -199,6 +199,73 @@ func resign(t *testing.T, key *PrivateKey, payloadType string, change func(map[s
 	return text
 }
 
+func subject(sum string) map[string]any {
+	return map[string]any{"name": "report.json", "digest": map[string]any{"sha256": sum}}
+}
+
+// sealed is the envelope of any text that is said to be a statement.
+func sealed(t *testing.T, key *PrivateKey, payload []byte) []byte {
+	t.Helper()
+	e, err := seal(PayloadType, payload, []*PrivateKey{key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// twice is the envelope of a statement with two predicates: readers would differ in
+// which of them they believe.
+func twice(t *testing.T, key *PrivateKey, file []byte) []byte {
+	t.Helper()
+	var e Envelope
+	if err := json.Unmarshal(sign(t, file, key), &e); err != nil {
+		t.Fatal(err)
+	}
+	payload, err := decode64(e.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed(t, key, []byte(strings.Replace(string(payload), `"predicate":`, `"predicate": {}, "predicate":`, 1)))
+}
+
+// yamlOf is an envelope that fits a report in YAML.
+func yamlOf(t *testing.T, key *PrivateKey, file []byte) []byte {
+	t.Helper()
+	sum := digest([]byte("# YAML\n" + string(file)))
+	return resign(t, key, PayloadType, func(s map[string]any) { s["subject"] = []any{subject(sum)} })
+}
+
+func TestSignersAreNamedShortly(t *testing.T) {
+	many := Envelope{Signatures: []Signature{{KeyID: ""}, {KeyID: strings.Repeat("a", 64)}, {KeyID: "b\n"}, {KeyID: "b\n"}, {KeyID: "c"}, {KeyID: "d"}, {KeyID: "e"}}}
+	if got, want := many.signers(), `it names "aaaaaaaaaaaaaaaa", "b\n", "c" and 2 more`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := (&Envelope{Signatures: []Signature{{}}}).signers(), "it does not name its keys"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestSignRefusesWhatNobodyCouldVerify(t *testing.T) {
+	key, file := newKey(t), sample(t)
+	var keys []*PrivateKey
+	for range maxSignatures + 1 {
+		keys = append(keys, key)
+	}
+	if _, err := Sign("report.json", file, "me", keys...); err == nil || !strings.Contains(err.Error(), "at most 64 signatures") {
+		t.Errorf("too many keys: %v", err)
+	}
+	if _, err := Sign("report.json", file, "me", keys[1:]...); err != nil {
+		t.Errorf("64 keys: %v", err)
+	}
+	if _, err := Sign("report.json", []byte("# YAML\n"+string(file)), "me", key); err == nil || !strings.Contains(err.Error(), "in YAML") {
+		t.Errorf("YAML: %v", err)
+	}
+}
+
 func TestVerifySaysWhatDoesNotFit(t *testing.T) {
 	key, file := newKey(t), sample(t)
 	good := sign(t, file, key)
@@ -221,22 +288,29 @@ func TestVerifySaysWhatDoesNotFit(t *testing.T) {
 		key            *PrivateKey
 		want           string
 	}{
-		"a tampered report":     {good, []byte(strings.Replace(string(file), "passed", "failed", 1)), key, "changed after signing"},
-		"a cut report":          {good, file[:len(file)-1], key, "changed after signing"},
-		"a tampered statement":  {replaced("the tests", "the boss"), file, key, "does not fit the statement"},
-		"a wrong key":           {good, file, newKey(t), "none of the 1 given keys has signed"},
-		"a cut envelope":        {good[:len(good)/2], file, key, "no DSSE envelope"},
-		"an empty envelope":     {nil, file, key, "no DSSE envelope"},
-		"no envelope":           {file, file, key, "no DSSE envelope"},
-		"no signature":          {[]byte(`{"payload": "e30=", "payloadType": "x", "signatures": []}`), file, key, "nobody has signed"},
-		"a payload in no code":  {[]byte(`{"payload": "!", "payloadType": "x", "signatures": [{"sig": "AA=="}]}`), file, key, "no Base64"},
-		"another payload type":  {resign(t, key, "text/plain", func(map[string]any) {}), file, key, `payload is "text/plain"`},
-		"another statement":     {resign(t, key, PayloadType, func(s map[string]any) { s["_type"] = "https://in-toto.io/Statement/v0.1" }), file, key, `statement's type is "https://in-toto.io/Statement/v0.1"`},
-		"another predicate":     {resign(t, key, PayloadType, func(s map[string]any) { s["predicateType"] = "https://slsa.dev/provenance/v1" }), file, key, `predicate's type is "https://slsa.dev/provenance/v1"`},
-		"no subject":            {resign(t, key, PayloadType, func(s map[string]any) { s["subject"] = []any{} }), file, key, "names no file"},
-		"another mesh":          {resign(t, key, PayloadType, func(s map[string]any) { s["predicate"].(map[string]any)["mesh"] = map[string]any{"name": "Other"} }), file, key, "about a run of Other"},
-		"a changed type only":   {[]byte(strings.Replace(string(good), PayloadType, "application/json", 1)), file, key, "does not fit the statement"},
-		"too large an envelope": {make([]byte, maxEnvelope+1), file, key, "more than 1 MB"},
+		"a tampered report":       {good, []byte(strings.Replace(string(file), "passed", "failed", 1)), key, "changed after signing"},
+		"a cut report":            {good, file[:len(file)-1], key, "changed after signing"},
+		"a tampered statement":    {replaced("the tests", "the boss"), file, key, "the signature is not its"},
+		"a wrong key":             {good, file, newKey(t), "none of the 1 given keys has signed"},
+		"a cut envelope":          {good[:len(good)/2], file, key, "no DSSE envelope"},
+		"an empty envelope":       {nil, file, key, "no DSSE envelope"},
+		"no envelope":             {file, file, key, "no DSSE envelope"},
+		"no signature":            {[]byte(`{"payload": "e30=", "payloadType": "x", "signatures": []}`), file, key, "nobody has signed"},
+		"a payload in no code":    {[]byte(`{"payload": "!", "payloadType": "x", "signatures": [{"sig": "AA=="}]}`), file, key, "no Base64"},
+		"another payload type":    {resign(t, key, "text/plain", func(map[string]any) {}), file, key, `payload is "text/plain"`},
+		"another statement":       {resign(t, key, PayloadType, func(s map[string]any) { s["_type"] = "https://in-toto.io/Statement/v0.1" }), file, key, `statement's type is "https://in-toto.io/Statement/v0.1"`},
+		"another predicate":       {resign(t, key, PayloadType, func(s map[string]any) { s["predicateType"] = "https://slsa.dev/provenance/v1" }), file, key, `predicate's type is "https://slsa.dev/provenance/v1"`},
+		"no subject":              {resign(t, key, PayloadType, func(s map[string]any) { s["subject"] = []any{} }), file, key, "names no file"},
+		"another mesh":            {resign(t, key, PayloadType, func(s map[string]any) { s["predicate"].(map[string]any)["mesh"] = map[string]any{"name": "Other"} }), file, key, "about a run of Other"},
+		"a changed type only":     {[]byte(strings.Replace(string(good), PayloadType, "application/json", 1)), file, key, "the signature is not its"},
+		"a name in capitals":      {[]byte(strings.Replace(string(good), `"payload"`, `"Payload"`, 1)), file, key, "it has no payload"},
+		"a name twice":            {[]byte(strings.Replace(string(good), `"payloadType"`, `"payload": "e30=", "payloadType"`, 1)), file, key, `duplicate field "payload"`},
+		"a predicate in capitals": {resign(t, key, PayloadType, func(s map[string]any) { s["Predicate"] = s["predicate"]; delete(s, "predicate") }), file, key, "about a run of"},
+		"a predicate twice":       {twice(t, key, file), file, key, `duplicate field "predicate"`},
+		"two files":               {resign(t, key, PayloadType, func(s map[string]any) { s["subject"] = []any{subject("ab"), subject("cd")} }), file, key, "none of the statement's 2 files"},
+		"a file without digest":   {resign(t, key, PayloadType, func(s map[string]any) { s["subject"] = []any{subject("ab"), map[string]any{"name": "x"}} }), file, key, "changed after signing"},
+		"a report in YAML":        {yamlOf(t, key, file), []byte("# YAML\n" + string(file)), key, "its JSON is what is signed"},
+		"too large an envelope":   {make([]byte, maxEnvelope+1), file, key, "more than 1 MB"},
 	} {
 		_, err := Verify(c.envelope, c.file, c.key.Public)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
@@ -280,7 +354,7 @@ func TestTwoSignatures(t *testing.T) {
 	if got, err := Verify(spoilt, file, one.Public, two.Public); err != nil || len(got.Signers) != 1 || got.Signers[0].ID != two.Public.ID {
 		t.Errorf("with one good signature: %v, %v", got, err)
 	}
-	if _, err := Verify(spoilt, file, one.Public); err == nil || !strings.Contains(err.Error(), "does not fit") {
+	if _, err := Verify(spoilt, file, one.Public); err == nil || !strings.Contains(err.Error(), "the signature is not its") {
 		t.Errorf("with the bad signature only: %v", err)
 	}
 	if _, err := Verify(both, file, newKey(t).Public); err == nil || !strings.Contains(err.Error(), "it names") {

@@ -73,7 +73,7 @@ func Sign(name string, file []byte, by string, keys ...*PrivateKey) ([]byte, err
 	if by == "" || len(keys) == 0 {
 		return nil, errors.New("signing takes a key, and the name of who ran the suite")
 	}
-	r, err := report.Parse(file)
+	r, err := parse(file)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +90,15 @@ func Sign(name string, file []byte, by string, keys ...*PrivateKey) ([]byte, err
 	}
 	text, err := json.MarshalIndent(envelope, "", "  ")
 	return append(text, '\n'), err
+}
+
+// parse reads a report that is signed: its JSON, which every reader reads alike.
+func parse(file []byte) (*report.Report, error) {
+	r, err := report.Parse(file)
+	if err == nil && !json.Valid(file) {
+		return nil, errors.New("the report is in YAML, and its JSON is what is signed")
+	}
+	return r, err
 }
 
 // Verified is a report that somebody stands behind.
@@ -124,7 +133,7 @@ func Verify(envelope, file []byte, keys ...*PublicKey) (*Verified, error) {
 	if err := statement.about(file); err != nil {
 		return nil, err
 	}
-	r, err := report.Parse(file)
+	r, err := parse(file)
 	if err != nil {
 		return nil, fmt.Errorf("the signed file: %w", err)
 	}
@@ -142,7 +151,7 @@ func parseStatement(payload []byte) (*Statement, error) {
 		Type          string `json:"_type"`
 		PredicateType string `json:"predicateType"`
 	}
-	if err := json.Unmarshal(payload, &head); err != nil {
+	if err := decode(payload, &head); err != nil {
 		return nil, fmt.Errorf("the envelope holds no in-toto Statement: %w", err)
 	}
 	if head.Type != StatementType {
@@ -152,7 +161,7 @@ func parseStatement(payload []byte) (*Statement, error) {
 		return nil, fmt.Errorf("the predicate's type is %q, and %q is expected: the signature is about something else than a conformance run", head.PredicateType, PredicateType)
 	}
 	s := new(Statement)
-	if err := json.Unmarshal(payload, s); err != nil {
+	if err := decode(payload, s); err != nil {
 		return nil, fmt.Errorf("the statement is not of its type: %w", err)
 	}
 	return s, nil
@@ -160,17 +169,24 @@ func parseStatement(payload []byte) (*Statement, error) {
 
 // about tells whether the statement is about the file.
 func (s *Statement) about(file []byte) error {
-	got := digest(file)
-	stated := ""
+	got, stated := digest(file), ""
 	for _, subject := range s.Subject {
-		if stated = subject.Digest["sha256"]; stated == got {
+		switch sum := subject.Digest["sha256"]; sum {
+		case "":
+		case got:
 			return nil
+		default:
+			stated = sum
 		}
 	}
-	if stated == "" {
+	switch {
+	case stated == "":
 		return errors.New("the statement names no file by its sha256")
+	case len(s.Subject) > 1:
+		return fmt.Errorf("the report was changed after signing, or the envelope is of others: its sha256 is %.16q, which none of the statement's %d files has", got, len(s.Subject))
+	default:
+		return fmt.Errorf("the report was changed after signing, or the envelope is another report's: its sha256 begins with %.16q, and what was signed with %.16q", got, stated)
 	}
-	return fmt.Errorf("the report was changed after signing, or the envelope is another report's: its sha256 is %.16s..., and %.16q... was signed", got, stated)
 }
 
 func (p *Predicate) equal(q *Predicate) bool {

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/smi-project/smi/conformance/page"
 )
 
 // The parts of JUnit's XML that tools agree on.
@@ -107,6 +109,12 @@ func (r *Result) Text() string {
 		fmt.Fprintf(&b, "\n  wanted: %s", e.Wanted)
 		for _, answer := range slices.Sorted(maps.Keys(e.Answers)) {
 			fmt.Fprintf(&b, "\n  got:    %d x %s", e.Answers[answer], answer)
+		}
+		if e.Controls > 0 {
+			fmt.Fprintf(&b, "\n  controls that succeeded: %d", e.Controls)
+		}
+		if e.Elapsed > 0 {
+			fmt.Fprintf(&b, "\n  waited: %s", page.Seconds(e.Elapsed))
 		}
 		if e.Detail != "" {
 			fmt.Fprintf(&b, "\n  detail: %s", e.Detail)

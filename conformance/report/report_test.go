@@ -24,7 +24,7 @@ func sample() *Report {
 			{ID: "AC-3-union", Title: "A union", Rules: []string{"AC-3"}, Features: []string{"access-http", "grpc"}, Outcome: Passed, Duration: 1.5,
 				Evidence: []Evidence{{From: "smi-apps/client", What: "GET /", Sent: 200, Wanted: "half", Answers: map[string]int{"200 v1": 90, "200 v2": 110}, Held: true}}},
 			{ID: "AC-4-method", Title: "A method", Rules: []string{"AC-4", "AC-12"}, Features: []string{"access-http"}, Outcome: Failed, Reason: "first\n" + hostile, Duration: 0.25,
-				Evidence: []Evidence{{What: "GET " + hostile, Sent: 1, Wanted: "a denial", Answers: map[string]int{hostile: 1}, Detail: hostile}}},
+				Evidence: []Evidence{{What: "GET " + hostile, Sent: 1, Wanted: "a denial", Answers: map[string]int{hostile: 1}, Controls: 2, Elapsed: 1.25, Detail: hostile}}},
 			{ID: "AC-11-udp", Title: "UDP", Rules: []string{"AC-11"}, Features: []string{"access-udp"}, Outcome: NotClaimed, Reason: "the mesh does not claim access-udp", Original: "TA-1.2.3"},
 		},
 		Features: []Feature{
@@ -70,10 +70,19 @@ func TestParseRefusesWhatItDoesNotKnow(t *testing.T) {
 		"a case twice":         {`"AC-4-method"`, `"AC-3-union"`, "twice"},
 		"a wrong summary":      {"\"failed\": 1,\n    \"notClaimed\": 1\n  },", "\"failed\": 0,\n    \"notClaimed\": 1\n  },", "not that of the results"},
 		"wrong counts":         {"\"capability\": \"full\",\n      \"passed\": 1", "\"capability\": \"full\",\n      \"passed\": 7", "feature access-http: the counts (7 passed"},
-		"a wrong feature":      {`"outcome": "passed"`, `"outcome": "failed"`, "not that of the results"},
 		"an unlisted feature":  {`"grpc"`, `"gprc"`, "does not list its feature"},
 		"too small a suite":    {`"cases": 3`, `"cases": 2`, "of a suite of 2"},
 		"what is cut":          {"}\n", "", "this is no report"},
+		"a kind in capitals":   {`"kind"`, `"Kind"`, `kind is ""`},
+		"an early end":         {`"durationSeconds": 3.25`, `"durationSeconds": -1`, "taken -1 seconds"},
+		"a long run":           {`"durationSeconds": 3.25`, `"durationSeconds": 1e300`, "taken 1e+300 seconds"},
+		"a long case":          {`"durationSeconds": 0.25`, `"durationSeconds": 1e9`, "AC-4-method: it is said to have taken 1e+09"},
+		"a wrong pass":         {`"held": true`, `"held": false`, "AC-3-union: it passed, and its evidence says"},
+		"no claim":             {`"capability": "full"`, `"capability": "none"`, `AC-3-union: outcome is "passed", and the mesh claims nothing of its feature access-http`},
+		"no reason to skip":    {`"reason": "the mesh does not claim access-udp"`, `"reason": ""`, "AC-11-udp: it was not run, and no reason"},
+		"evidence of nothing":  {`"reason": "the mesh does`, `"evidence": [{"what": "x", "wanted": "y", "held": true}], "reason": "the mesh does`, "AC-11-udp: it was not run, and has evidence"},
+		"less than no request": {`"sent": 200`, `"sent": -1`, `was sent -1 times`},
+		"less than no answer":  {`"200 v1": 90`, `"200 v1": -90`, `was answered -90 times`},
 		"a number for a text":  {`"platform": "standalone"`, `"platform": 1`, "this is no report"},
 		"nothing but a string": {string(text), "hello", "this is no report"},
 		"nothing":              {string(text), " \n", "empty"},
@@ -97,6 +106,27 @@ func TestParseRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
+func TestParseRefusesWhatContradictsItself(t *testing.T) {
+	for want, change := range map[string]func(*Report){
+		"AC-3-union: it passed, and has no evidence":                     func(r *Report) { r.Results[0].Evidence = nil },
+		"AC-4-method: it failed, and no reason is given":                 func(r *Report) { r.Results[1].Reason = "" },
+		"AC-3-union: it has the feature \"grpc\" twice":                  func(r *Report) { r.Results[0].Features = []string{"grpc", "grpc"} },
+		"AC-4-method: it is said to have taken -1 seconds":               func(r *Report) { r.Results[1].Duration = -1 },
+		"AC-3-union: \"GET /\" has -1 controls":                          func(r *Report) { r.Results[0].Evidence[0].Controls = -1 },
+		"AC-3-union: \"GET /\" is said to have waited for 1e+06 seconds": func(r *Report) { r.Results[0].Evidence[0].Elapsed = 1e6 },
+	} {
+		r := sample()
+		change(r)
+		text, err := r.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Parse(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
 func TestJUnitHasEveryCaseOnce(t *testing.T) {
 	text, err := sample().JUnit()
 	if err != nil {
@@ -110,7 +140,7 @@ func TestJUnitHasEveryCaseOnce(t *testing.T) {
 		t.Errorf("got %d tests, %d failures, %d skipped, %d suites", got.Tests, got.Failures, got.Skipped, len(got.Suites))
 	}
 	failure := got.Suites[0].Cases[1].Failure
-	if failure == nil || failure.Message != "first" || !strings.Contains(failure.Text, "wanted: a denial") || !strings.Contains(failure.Text, "<script>alert(1)") {
+	if failure == nil || failure.Message != "first" || !strings.Contains(failure.Text, "wanted: a denial") || !strings.Contains(failure.Text, "succeeded: 2\n  waited: 1.2 s") || !strings.Contains(failure.Text, "<script>alert(1)") {
 		t.Errorf("the failure is %+v", failure)
 	}
 	if skipped := got.Suites[1].Cases[0].Skipped; skipped == nil || skipped.Message != "the mesh does not claim access-udp" {
@@ -130,7 +160,7 @@ func TestPageEscapesAnswers(t *testing.T) {
 			t.Errorf("the page has %q", never)
 		}
 	}
-	for _, always := range []string{"&lt;script&gt;", "Mesh &lt;b&gt;", `width: 55%`, "(45.0 %)", "1 case of what this mesh claims failed", ">AC-12</a>", "was TA-1.2.3"} {
+	for _, always := range []string{"&lt;script&gt;", "Mesh &lt;b&gt;", `width: 55%`, "(45.0 %)", "1 case of what this mesh claims failed", ">AC-12</a>", "was TA-1.2.3", "2 control requests succeeded", "<dt>waited</dt><dd>1.2 s"} {
 		if !strings.Contains(html, always) {
 			t.Errorf("the page lacks %q", always)
 		}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +16,7 @@ func foundReport() *report.Report {
 	return &report.Report{
 		APIVersion: report.APIVersion, Kind: report.Kind, Mesh: report.Mesh{Name: "SMI", Version: "1"}, Platform: "standalone",
 		Suite: report.Suite{Version: "0.1.0", Digest: "d", Cases: 1}, Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		Results: []report.Result{{ID: "AC-1-x", Title: "It holds", Outcome: report.Passed}}, Summary: report.Summary{Passed: 1},
+		Results: []report.Result{{ID: "AC-1-x", Title: "It holds", Outcome: report.Passed, Evidence: []report.Evidence{{What: "GET /", Wanted: "an answer", Held: true}}}}, Summary: report.Summary{Passed: 1},
 	}
 }
 
@@ -53,6 +54,36 @@ func TestReportsAreWrittenInEveryForm(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "report.dsse.json")); !os.IsNotExist(err) {
 		t.Errorf("the envelope of an earlier report is there: %v", err)
+	}
+}
+
+// A minute of work is not lost because the mesh does not end well.
+func TestReportIsWrittenWhateverTheEnd(t *testing.T) {
+	crash := errors.New("a proxy does not end")
+	failed := foundReport()
+	failed.Results[0].Outcome, failed.Results[0].Reason, failed.Summary = report.Failed, "it does not", report.Summary{Failed: 1}
+	for name, c := range map[string]struct {
+		ran
+		want error
+	}{
+		"well":                {ran{foundReport(), nil}, nil},
+		"badly":               {ran{foundReport(), crash}, crash},
+		"with a failure":      {ran{failed, nil}, ErrNo},
+		"badly, with failure": {ran{failed, crash}, crash},
+	} {
+		app, out, _ := testApp(nil)
+		dir := t.TempDir()
+		err := app.afterRun(&conformanceRunFlags{report: dir, format: formatTable}, app.Out, c.ran, nil)
+		if !errors.Is(err, c.want) || errors.Is(c.want, crash) && errors.Is(err, ErrNo) {
+			t.Errorf("it ends %s: got %v, want %v", name, err, c.want)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "report.json")); err != nil || !strings.Contains(out.String(), "1 case, ") {
+			t.Errorf("it ends %s: %v, and says %s", name, err, out)
+		}
+	}
+	app, _, _ := testApp(nil)
+	if err := app.afterRun(&conformanceRunFlags{report: t.TempDir()}, app.Out, ran{nil, crash}, nil); !errors.Is(err, crash) {
+		t.Errorf("without a report: %v", err)
 	}
 }
 

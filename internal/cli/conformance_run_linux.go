@@ -91,6 +91,11 @@ func (a *App) conformanceRun(ctx context.Context, f *conformanceRunFlags) error 
 	if err != nil {
 		return err
 	}
+	if f.report != "" {
+		if err := tryFolder(f.report); err != nil {
+			return fmt.Errorf("--report: %w", err)
+		}
+	}
 	out := &progress{app: a, to: a.Out, of: len(chosen)}
 	if f.format != formatTable {
 		out.to = a.Err
@@ -99,9 +104,34 @@ func (a *App) conformanceRun(ctx context.Context, f *conformanceRunFlags) error 
 		FailFast: f.failFast, Progress: out.ended,
 		Select: func(c *conformance.Case) bool { return slices.Contains(chosen, c) },
 	})
-	if err != nil {
-		return err
+	return a.afterRun(f, out.to, ran{found, err}, keys)
+}
+
+// ran is how a run ended. There may be both a report and an error: a mesh that does
+// not end well has been tested.
+type ran struct {
+	found *report.Report
+	err   error
+}
+
+// afterRun writes the report, where there is one, whatever else went wrong.
+func (a *App) afterRun(f *conformanceRunFlags, to io.Writer, r ran, keys []*provenance.PrivateKey) error {
+	if r.found == nil {
+		return r.err
 	}
+	told := a.tellRun(f, to, r.found, keys)
+	switch {
+	case r.err == nil:
+		return told
+	case errors.Is(told, ErrNo):
+		return r.err // ErrNo would keep it from being printed
+	default:
+		return errors.Join(r.err, told)
+	}
+}
+
+// tellRun writes what was found, and tells it in the end on a stream.
+func (a *App) tellRun(f *conformanceRunFlags, to io.Writer, found *report.Report, keys []*provenance.PrivateKey) error {
 	if f.report != "" {
 		if err := writeReports(f.report, found, f.by, keys); err != nil {
 			return err
@@ -113,9 +143,9 @@ func (a *App) conformanceRun(ctx context.Context, f *conformanceRunFlags) error 
 		}
 	}
 	if f.report != "" {
-		fmt.Fprintf(out.to, "reports in %s\n", printable(f.report))
+		fmt.Fprintf(to, "reports in %s\n", printable(f.report))
 	}
-	fmt.Fprintf(out.to, "conformance: %s, %s\n", count(len(found.Results), "case"), found.Summary)
+	fmt.Fprintf(to, "conformance: %s, %s\n", count(len(found.Results), "case"), found.Summary)
 	if found.Summary.Failed > 0 {
 		return ErrNo
 	}
@@ -134,7 +164,7 @@ func (f *conformanceRunFlags) keys() ([]*provenance.PrivateKey, error) {
 	case strings.TrimSpace(f.by) == "":
 		return nil, UsageErrorf("--sign takes --by, the name of who runs the suite")
 	}
-	return readPrivateKeys(f.sign)
+	return readKeys(f.sign, provenance.ParsePrivateKey)
 }
 
 // readClaim reads what the mesh is held to.
@@ -150,8 +180,13 @@ func (f *conformanceRunFlags) readClaim(suite *conformance.Suite) (*conformance.
 	if err := yaml.UnmarshalStrict(text, claim); err != nil {
 		return nil, fmt.Errorf("--claim %s: %w", f.claim, err)
 	}
-	if err := claim.Validate(suite); err != nil {
+	if err := claim.Validate(); err != nil {
 		return nil, fmt.Errorf("--claim %s: %w", f.claim, err)
+	}
+	for id := range claim.Except {
+		if !slices.ContainsFunc(suite.Cases, func(c *conformance.Case) bool { return c.ID == id }) {
+			return nil, fmt.Errorf("--claim %s: except: there is no case %q", f.claim, id)
+		}
 	}
 	return claim, nil
 }
@@ -174,7 +209,11 @@ func (a *App) runSuite(ctx context.Context, f *conformanceRunFlags, claim *confo
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, target.Close(context.WithoutCancel(ctx))) }()
+	defer func() {
+		if closing := target.Close(context.WithoutCancel(ctx)); closing != nil {
+			err = errors.Join(err, fmt.Errorf("the mesh does not end well: %w", closing))
+		}
+	}()
 	found, err = conformance.Run(ctx, target, cases.Suite(), claim, options)
 	if ctx.Err() != nil {
 		return nil, errors.New("the run was ended before it was done, and nothing is reported")

@@ -3,8 +3,10 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,7 +85,28 @@ func writeNew(path string, mode os.FileMode, content []byte) error {
 		return err
 	}
 	_, err = file.Write(content)
-	return errors.Join(err, file.Close())
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, os.Remove(path)) // half a key is none, and would be in the way of the next try
+	}
+	return nil
+}
+
+// The bounds of what is read, in bytes: one more than what is taken for a report or
+// an envelope, which is refused with its reason then.
+const (
+	maxReportFile = 64<<20 + 1
+	maxKeyFile    = 64 << 10
+)
+
+// readUpTo reads the beginning of a file, so that a file without an end does not
+// fill the memory.
+func readUpTo(path string, most int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, most))
 }
 
 // readPublicKeys reads the keys of a command line, of which one is needed.
@@ -91,30 +114,18 @@ func readPublicKeys(paths []string) ([]*provenance.PublicKey, error) {
 	if len(paths) == 0 {
 		return nil, UsageErrorf("--key is missing: the public key of somebody whom you believe, such as %s", publicKeyFile)
 	}
-	var keys []*provenance.PublicKey
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		key, err := provenance.ParsePublicKey(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
+	return readKeys(paths, provenance.ParsePublicKey)
 }
 
-// readPrivateKeys reads the keys that sign.
-func readPrivateKeys(paths []string) ([]*provenance.PrivateKey, error) {
-	var keys []*provenance.PrivateKey
+// readKeys reads a key from each file.
+func readKeys[K any](paths []string, parse func([]byte) (K, error)) ([]K, error) {
+	var keys []K
 	for _, path := range paths {
-		text, err := os.ReadFile(path)
+		text, err := readUpTo(path, maxKeyFile)
 		if err != nil {
 			return nil, err
 		}
-		key, err := provenance.ParsePrivateKey(text)
+		key, err := parse(text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
@@ -142,11 +153,14 @@ key cannot be used.`,
 		Example: `  smi conformance sign report.json --key conformance.key --by Example`,
 		Args:    oneReport,
 		RunE: func(_ *cobra.Command, args []string) error {
-			signers, err := readPrivateKeys(keys)
+			if !strings.HasSuffix(args[0], provenance.ReportSuffix) || strings.HasSuffix(args[0], provenance.EnvelopeSuffix) {
+				return UsageErrorf("%s: what is signed is a report's JSON, and its name ends with %s: sign report.json, and publish its other forms as they are", args[0], provenance.ReportSuffix)
+			}
+			signers, err := readKeys(keys, provenance.ParsePrivateKey)
 			if err != nil {
 				return err
 			}
-			text, err := os.ReadFile(args[0])
+			text, err := readUpTo(args[0], maxReportFile)
 			if err != nil {
 				return err
 			}
@@ -176,8 +190,8 @@ func oneReport(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-func addKeyFlag(cmd *cobra.Command, paths *[]string) {
-	cmd.Flags().StringArrayVar(paths, "key", nil, "`FILE` with a public key in PEM form; may be repeated, and one that has signed is enough")
+func addKeyFlag(cmd *cobra.Command, paths *[]string, usage string) {
+	cmd.Flags().StringArrayVar(paths, "key", nil, usage+"; may be repeated, and one that has signed is enough")
 	_ = cmd.MarkFlagFilename("key", "pub", "pem")
 }
 
@@ -203,7 +217,7 @@ no sense, or a file cannot be read.`,
 		Args: oneReport,
 		RunE: func(_ *cobra.Command, args []string) error { return app.verifyReport(format, args[0], envelope, keys) },
 	}
-	addKeyFlag(cmd, &keys)
+	addKeyFlag(cmd, &keys, "`FILE` with a public key in PEM form")
 	cmd.Flags().StringVar(&envelope, "envelope", "", "`FILE` with the envelope (default beside the report, ending with "+provenance.EnvelopeSuffix+")")
 	addFormatFlag(cmd, &format)
 	return cmd
@@ -227,11 +241,11 @@ func (a *App) verifyReport(f format, path, envelope string, keyPaths []string) e
 	if envelope == "" {
 		envelope = provenance.EnvelopeOf(path)
 	}
-	file, err := os.ReadFile(path)
+	file, err := readUpTo(path, maxReportFile)
 	if err != nil {
 		return err
 	}
-	sealed, err := os.ReadFile(envelope)
+	sealed, err := readUpTo(envelope, maxReportFile)
 	if err != nil {
 		return fmt.Errorf("the envelope: %w", err)
 	}

@@ -23,27 +23,49 @@ func writeReports(dir string, r *report.Report, by string, keys []*provenance.Pr
 	if err := os.Remove(envelope); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for name, write := range map[string]func() ([]byte, error){"report.yaml": r.YAML, "junit.xml": r.JUnit, "index.html": r.HTML} {
-		text, err := write()
-		if err != nil {
-			return err
-		}
-		if err := writeFile(filepath.Join(dir, name), text); err != nil {
-			return err
-		}
-	}
+	// What cannot be made again from the others comes first.
 	text, err := r.JSON()
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, reportFile), text); err != nil || len(keys) == 0 {
+	if err := writeFile(filepath.Join(dir, reportFile), text); err != nil {
 		return err
 	}
-	signed, err := provenance.Sign(reportFile, text, by, keys...)
+	if len(keys) > 0 {
+		signed, err := provenance.Sign(reportFile, text, by, keys...)
+		if err != nil {
+			return err
+		}
+		if err := writeFile(envelope, signed); err != nil {
+			return err
+		}
+	}
+	for _, form := range []struct {
+		name  string
+		write func() ([]byte, error)
+	}{{"report.yaml", r.YAML}, {"junit.xml", r.JUnit}, {"index.html", r.HTML}} {
+		text, err := form.write()
+		if err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(dir, form.name), text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tryFolder makes a folder, and sees that files can be written to it: a run takes
+// too long to find out afterwards.
+func tryFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(dir, ".smi-*")
 	if err != nil {
 		return err
 	}
-	return writeFile(envelope, signed)
+	return errors.Join(file.Close(), os.Remove(file.Name()))
 }
 
 // printReportObject prints a report as its own writers do.
