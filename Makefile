@@ -78,6 +78,10 @@ BY ?= make conformance
 conformance: envoy build ## Run the conformance suite on this machine, sign and verify its report
 	@tools/conformance.sh dist/conformance "$(BY)"
 
+.PHONY: mutants
+mutants: envoy ## Break one rule at a time and see that the conformance suite notices
+	@$(WITH_ENVOY); go run ./test/mutants
+
 .PHONY: bench
 bench: envoy ## Measure scale and latency
 	@$(WITH_ENVOY); cd bench && go run .
