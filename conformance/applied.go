@@ -44,6 +44,9 @@ func (r *run) inTurn(ctx context.Context, do func() error) error {
 		return context.Cause(ctx)
 	}
 	defer func() { <-r.turn }()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	return do()
 }
 
@@ -79,7 +82,8 @@ func (r *run) change(ctx context.Context, t *T, objects map[key]*unstructured.Un
 	}
 	// A target may have applied some of them before the one that was refused.
 	if back := r.hand(ctx); back != nil {
-		return fmt.Errorf("the mesh does not go back after %s was refused (%s): %v", refused.Object, refused.Reason, back)
+		// This is no refusal any more, whatever it was, and is not wrapped.
+		return fmt.Errorf("the mesh does not go back after %s was refused (%s): %s", refused.Object, refused.Reason, back.Error())
 	}
 	return err
 }

@@ -126,3 +126,23 @@ func TestWaiting(t *testing.T) {
 		})
 	}
 }
+
+// TestEvidenceOfDenials sees that all that was asked is kept, and how a connection
+// ended.
+func TestEvidenceOfDenials(t *testing.T) {
+	served := driver.Answer{Pod: "smi-apps/server"}
+	s := &scripted{tb: t, answers: []driver.Answer{served, served, {Closed: true, Failure: driver.Reset}}}
+	r := &run{target: s, claim: everything(), drivers: map[Workload]*driver.Client{}}
+	defer r.closeDrivers()
+	c := &T{ctx: t.Context(), run: r, sessions: map[session]bool{}}
+	c.DeniedWithin(time.Minute, Client.TCP("server", 9000))
+	got := c.evidence[0]
+	if !got.Held || got.Sent != 3 || got.Answers["closed"] != 1 || got.Answers["bytes from smi-apps/server"] != 2 ||
+		got.Elapsed <= 0 || got.Controls != 4 || !strings.Contains(got.Detail, "reset") {
+		t.Errorf("%+v", got)
+	}
+	c.DeniedWith(Client.TCP("server", 9000), "a denial that is longer", func(*driver.Answer) string { return "it is short" })
+	if got := c.evidence[1]; got.Held || !strings.Contains(got.Detail, "it is short") || got.Wanted != "a denial that is longer" {
+		t.Errorf("%+v", got)
+	}
+}
