@@ -9,9 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
-
-	"github.com/smi-project/smi/conformance/report"
+	"syscall"
+	"time"
 )
 
 // lab is where mutants are made: the root of the source, and a folder for what is
@@ -57,7 +58,7 @@ func (l *lab) baseline(ctx context.Context) error {
 		return fmt.Errorf("without a mutant: %w", err)
 	}
 	if failed != "" {
-		return fmt.Errorf("without a mutant the suite fails already, with %s", failed)
+		return fmt.Errorf("without a mutant the suite fails already, first with %s", failed)
 	}
 	return nil
 }
@@ -78,24 +79,42 @@ func (l *lab) judge(ctx context.Context, m mutant) (string, error) {
 	return l.conform(ctx)
 }
 
-// conform runs the suite and returns the first case that failed.
+// noMesh tells that no case was judged, since the mesh did not come up.
+type noMesh struct{ reason string }
+
+func (e *noMesh) Error() string { return "the mesh does not come up: " + e.reason }
+
+// failedCase is the line that smi prints as soon as a case has failed.
+var failedCase = regexp.MustCompile(`(?m)^ *\d+/\d+ +FAILED +([\w.-]+): `)
+
+// exitNoMesh is what smi conformance run exits with where the mesh cannot be run.
+const exitNoMesh = 2
+
+// endTime is how long a mesh may take to end where it is told to.
+const endTime = 30 * time.Second
+
+// conform runs the suite and returns the case that failed first, in time, and ""
+// where none did. The error is a *noMesh where nothing could be judged.
 func (l *lab) conform(ctx context.Context, flags ...string) (string, error) {
-	args := append([]string{"conformance", "run", "--fail-fast", "-o", "json", "--sample", filepath.Join(l.dir, "sample")}, flags...)
+	args := append([]string{"conformance", "run", "--fail-fast", "--sample", filepath.Join(l.dir, "sample")}, flags...)
 	smi := exec.CommandContext(ctx, filepath.Join(l.dir, "smi"), args...)
+	// What is killed leaves its Envoys behind; what is told to end takes them along.
+	smi.Cancel = func() error { return smi.Process.Signal(syscall.SIGTERM) }
+	smi.WaitDelay = endTime
 	var out, complaints bytes.Buffer
 	smi.Stdout, smi.Stderr = &out, &complaints
 	failure := smi.Run()
-	var got report.Report
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
-		return "", fmt.Errorf("there is no report (%w): %w\n%s", failure, err, complaints.Bytes())
+	if ctx.Err() != nil {
+		return "", ctx.Err()
 	}
-	for _, r := range got.Results {
-		if r.Outcome == report.Failed {
-			return r.ID, nil
-		}
+	if first := failedCase.FindSubmatch(out.Bytes()); first != nil {
+		return string(first[1]), nil
+	}
+	if exit := new(exec.ExitError); errors.As(failure, &exit) && exit.ExitCode() == exitNoMesh {
+		return "", &noMesh{strings.TrimSpace(complaints.String())}
 	}
 	if failure != nil {
-		return "", fmt.Errorf("no case failed, and yet: %w\n%s", failure, complaints.Bytes())
+		return "", fmt.Errorf("no case failed, and yet: %w\n%s%s", failure, out.Bytes(), complaints.Bytes())
 	}
 	return "", nil
 }

@@ -13,6 +13,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -69,11 +70,15 @@ func (l *lab) trial(ctx context.Context, wanted []mutant) error {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	defer func() { _ = table.Flush() }()
 	fmt.Fprintln(table, "MUTANT\tRULE\tKILLED BY\tAFTER")
-	var alive []string
+	var alive, unfit []string
 	for _, m := range wanted {
 		started := time.Now()
 		killer, err := l.judge(ctx, m)
+		down := new(noMesh)
 		switch {
+		case errors.As(err, &down):
+			unfit = append(unfit, m.name+": "+err.Error())
+			killer = "NO MESH"
 		case err != nil:
 			return fmt.Errorf("mutant %s: %w", m.name, err)
 		case killer == "":
@@ -83,9 +88,13 @@ func (l *lab) trial(ctx context.Context, wanted []mutant) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%.0f s\n", m.name, m.rule, killer, time.Since(started).Seconds())
 		_ = table.Flush()
 	}
+	fmt.Fprintf(table, "\nmutants: %d, alive: %d, without a mesh: %d\n", len(wanted), len(alive), len(unfit))
+	var failures []error
 	if len(alive) > 0 {
-		return fmt.Errorf("%d of %d mutants are alive: %s", len(alive), len(wanted), strings.Join(alive, ", "))
+		failures = append(failures, fmt.Errorf("%d of %d mutants are alive: %s", len(alive), len(wanted), strings.Join(alive, ", ")))
 	}
-	fmt.Fprintf(table, "\nmutants: %d, alive: 0\n", len(wanted))
-	return nil
+	for _, u := range unfit {
+		failures = append(failures, fmt.Errorf("a mutant shows nothing where no case is judged: %s", u))
+	}
+	return errors.Join(failures...)
 }

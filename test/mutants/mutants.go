@@ -16,11 +16,20 @@ var mutants = []mutant{
 	{"binding-speaks-for-others", "ID-4", "internal/compile/identity.go", "case a.Namespace != in.object.Namespace:", "case false:"},
 	{"empty-selector-means-all", "ID-4", "internal/compile/identity.go", "case selector != nil && len(selector.MatchLabels) == 0:", "case false:"},
 	{"selector-widens-to-account", "ID-5", "internal/compile/identity.go", "if selected[a] == all[a] {", "if selected[a] > 0 {"},
-	{"certificate-not-required", "ID-2", "internal/render/envoy/tls.go", "RequireClientCertificate: yes(),", "RequireClientCertificate: no(),"},
+	{"plaintext-accepted", "ID-3", "internal/compile/workload.go", "Plaintext: in.pod.plaintext[number]})", "Plaintext: true})"},
 
 	// What a port speaks.
 	{"port-name-ignored", "PR-1", "internal/compile/protocol.go", "if protocol, ok := byPortName[name]; ok {", "if protocol, ok := byPortName[name+\"?\"]; ok {"},
 	{"contradiction-is-http", "PR-1", "internal/compile/protocol.go", "default:\n\t\treturn mesh.TCP", "default:\n\t\treturn mesh.HTTP"},
+	{"usual-ports-forgotten", "PR-2", "internal/compile/protocol.go", "if protocol == mesh.Undeclared && serverFirst[number] {", "if false && serverFirst[number] {"},
+	{"http2-not-recognised", "PR-2", "internal/render/envoy/listener_inner.go", `"'http/1.1'", "'h2c'"}`, `"'http/1.1'"}`},
+	{"silence-is-http", "PR-2", "internal/compile/protocol.go", "\t}\n\treturn mesh.Undeclared\n}", "\t}\n\treturn mesh.HTTP\n}"},
+	{"websocket-refused", "PR-3", "internal/render/envoy/http.go", `{{UpgradeType: "websocket"}}`, "{}"},
+	{"another-upgrade-passes", "PR-3", "internal/render/envoy/http.go", `{{UpgradeType: "websocket"}}`, `{{UpgradeType: "websocket"}, {UpgradeType: "example/1"}}`},
+	{"envoy-headers-kept", "PR-4", "internal/render/envoy/http.go", `x-envoy-\C*|x[-_]`, "x[-_]"},
+	{"underscores-kept", "PR-4", "internal/render/envoy/http.go", "x[-_]forwarded[-_]client[-_]cert", "x-forwarded-client-cert"},
+	{"requests-time-out", "PR-4", "internal/render/envoy/route.go", "ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}, Timeout: seconds(0),", "ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}, Timeout: seconds(15),"},
+	{"failures-tried-again", "PR-4", "internal/render/envoy/route.go", `"connect-failure,refused-stream"`, `"connect-failure,refused-stream,5xx"`},
 
 	// What a match selects.
 	{"alternatives-escape", "SP-1", "internal/render/envoy/regex.go", "func pathExpression(expr string) string { return \"(?:\" + expr + `)\\C*` }", "func pathExpression(expr string) string { return expr + `\\C*` }"},
@@ -32,6 +41,15 @@ var mutants = []mutant{
 	{"headers-ignored", "SP-5", "internal/compile/route.go", "m.Headers = append(m.Headers, mesh.HeaderMatch{Name: strings.ToLower(h.Name), Value: h.Value})", ""},
 	{"invalid-expression-ignored", "SP-1", "internal/compile/route.go", "\tif !ok {\n\t\treturn nil\n\t}\n\treturn m", "\tif !ok {\n\t\tm.Path, m.Headers = \"\", nil\n\t}\n\treturn m"},
 	{"ports-widen-to-all", "SP-7", "internal/compile/target.go", "return &mesh.Grant{Ports: ports.within(true), Connections: true} // AC-8", "return &mesh.Grant{Connections: true}"},
+	{"lists-of-headers-not-read", "SP-6", "api/specs/v1alpha4/headers.go", "return p.list()", "return errHeaderForm"},
+	{"lists-of-many-names-read", "SP-6", "api/specs/v1alpha4/headers.go", "n != 1 {", "n < 1 {"},
+	{"headers-without-bound", "SP-6", "api/specs/v1alpha4/headers.go", "case len(p.entries) == MaxHeaders:", "case false:"},
+	{"last-of-a-name-holds", "SP-6", "internal/compile/route.go", "slices.SortStableFunc(m.Headers, func(a, b mesh.HeaderMatch) int { return strings.Compare(a.Name, b.Name) })", "slices.SortStableFunc(m.Headers, func(a, b mesh.HeaderMatch) int { return strings.Compare(a.Name, b.Name) })\n\tm.Headers = slices.CompactFunc(m.Headers, func(a, b mesh.HeaderMatch) bool { return a.Name == b.Name })"},
+	{"grpc-by-service", "SP-8", "internal/compile/route.go", "m.Path = written.PathRegex", "m.Path = regexp.MustCompile(`^(/[\\w.]+\\.\\w+/)\\w+\\$?$`).ReplaceAllString(written.PathRegex, \"$1\")"},
+	{"dots-kept", "SP-9", "internal/render/envoy/http.go", "NormalizePath:                 yes()", "NormalizePath:                 no()"},
+	{"encoded-slashes-decoded", "SP-9", "internal/render/envoy/http.go", "slashes := hcmv3.HttpConnectionManager_REJECT_REQUEST", "slashes := hcmv3.HttpConnectionManager_UNESCAPE_AND_FORWARD"},
+	{"repeated-slashes-merged", "SP-9", "internal/render/envoy/http.go", "NormalizePath:                 yes()", "MergeSlashes: true, NormalizePath: yes()"},
+	{"dots-with-parameters-pass", "SP-9", "internal/render/envoy/http.go", "{1,2};", "{3};"},
 
 	// Who may call whom.
 	{"deny-ignored", "AC-1", "mesh/access.go", "return m != Permissive && m != Audit", "return false && m != Permissive && m != Audit"},
@@ -47,6 +65,12 @@ var mutants = []mutant{
 	{"permissive-ignored", "AC-16", "internal/compile/pod.go", "mode := mesh.Mode(label)", "mode, _ := mesh.Strict, label"},
 	{"withdrawn-streams-live", "AC-17", "internal/controlplane/withdrawal.go", "epochs = epochs.Bump(before.Account, port, slices.Collect(maps.Keys(sources))...)", "_, _ = port, slices.Collect(maps.Keys(sources))"},
 	{"plaintext-port-ignored", "AC-18", "internal/compile/pod.go", "ports[number] = true\n", "ports[number] = false\n"},
+	{"server-judges-no-connection", "AC-13", "internal/render/envoy/listener_inner.go", `tcpProxy("denied", clusterDenied, p.tcpLog(denied))`, `tcpProxy("denied", inboundName(number), p.tcpLog(denied))`},
+	{"server-judges-no-request", "AC-2", "internal/render/envoy/access.go", "denyAll = encode(&xdsmatcherv3.Matcher{OnNoMatch: deny})", "denyAll = encode(&xdsmatcherv3.Matcher{OnNoMatch: allowPlaintext})"},
+	{"denied-as-if-not-there", "AC-12", "internal/render/envoy/listener_outbound.go", `directResponse(403, "smi: denied\n")`, `directResponse(404, "smi: denied\n")`},
+	{"denial-without-words", "AC-12", "internal/render/envoy/http.go", "{Filter: statusIs403(), BodyFormatOverride: text(forbidden)}", `{Filter: statusIs403(), BodyFormatOverride: text("")}`},
+	{"failures-counted-as-denials", "AC-12", "internal/agent/accesslog/convert.go", `if bytes.HasPrefix(r.details, []byte("rbac_access_denied")) {`, `if e.Code >= 500 || bytes.HasPrefix(r.details, []byte("rbac_access_denied")) {`},
+	{"denied-connections-not-counted", "AC-12", "internal/agent/accesslog/convert.go", "e.Denied = e.Denied || e.Grant == Denied", "e.Denied = e.Denied || e.Grant == Denied && e.Protocol != TCP"},
 
 	// Where traffic goes.
 	{"weights-off-by-one", "TS-2", "internal/compile/split.go", "weight: uint32(b.Weight)})", "weight: uint32(b.Weight) + 1})"},
@@ -59,4 +83,12 @@ var mutants = []mutant{
 	{"conflict-the-other-way", "TS-7", "internal/compile/split.go", "sorted := slices.SortedFunc(slices.Values(all), compareSplits)", "sorted := slices.SortedFunc(slices.Values(all), func(a, b *resolvedSplit) int { return compareSplits(b, a) })"},
 	{"youngest-matches-first", "TS-7", "internal/compile/split.go", "a.object.CreationTimestamp.Compare(b.object.CreationTimestamp.Time),\n\t\ta.name.Compare(b.name),", "b.object.CreationTimestamp.Compare(a.object.CreationTimestamp.Time),\n\t\tb.name.Compare(a.name),"},
 	{"matches-on-tcp", "TS-9", "internal/compile/split.go", "case s.conditional && port.protocol == mesh.TCP:", "case false:"},
+	{"full-name-refused", "TS-1", "internal/compile/split.go", `namespace + ".svc", namespace + ".svc." + clusterDomain:`, `namespace + ".svc":`},
+	{"final-dot-accepted", "TS-1", "internal/compile/split.go", `if strings.HasSuffix(written, ".") {`, "if false {"},
+	{"root-elsewhere", "TS-1", "internal/compile/split.go", "\tdefault:\n\t\treturn mesh.Name{}, false\n\t}", "\tdefault:\n\t\telsewhere, _, _ := strings.Cut(rest, \".\")\n\t\treturn mesh.Name{Namespace: elsewhere, Name: name}, true\n\t}"},
+	{"headless-root-split", "TS-1", "internal/compile/split.go", "case in.root.headless:", "case false:"},
+	{"root-left-out", "TS-8", "internal/compile/split.go", "case b.weight == 0: // TS-3", "case b.weight == 0 || b.name == s.object.Spec.Service: // TS-3"},
+	{"root-judges-for-backends", "TS-10", "internal/compile/workload.go", "for _, port := range in.ports {", "for _, port := range in.ports[:1] {"},
+	{"new-weights-not-noticed", "TS-11", "internal/compile/split.go", "return i.object == o.object && i.clusterDomain", "return i.object.Name == o.object.Name && i.object.Namespace == o.object.Namespace && i.clusterDomain"},
+	{"idle-connections-closed", "TS-11", "internal/render/envoy/tcp.go", "IdleTimeout:      seconds(0)", "IdleTimeout:      seconds(2)"},
 }

@@ -4,16 +4,27 @@ import (
 	"go/parser"
 	"go/token"
 	"testing"
+
+	"github.com/smi-project/smi/conformance/cases"
 )
 
-// TestMutantsApply sees that each mutant still finds its one place, and leaves Go
-// behind.
+// TestMutantsApply sees that each mutant still finds its one place, leaves Go
+// behind, and breaks a rule that has cases to notice it.
 func TestMutantsApply(t *testing.T) {
-	if len(mutants) < 25 {
+	if len(mutants) < 60 {
 		t.Errorf("%d mutants are too few", len(mutants))
+	}
+	proven := map[string]bool{}
+	for _, c := range cases.Suite().Cases {
+		for _, rule := range c.Rules {
+			proven[rule] = true
+		}
 	}
 	seen := map[string]bool{}
 	for _, m := range mutants {
+		if !proven[m.rule] {
+			t.Errorf("%s breaks %s, of which there is no case", m.name, m.rule)
+		}
 		if seen[m.name] {
 			t.Errorf("%s is there twice", m.name)
 		}
@@ -26,5 +37,19 @@ func TestMutantsApply(t *testing.T) {
 		if _, err := parser.ParseFile(token.NewFileSet(), m.file, changed, 0); err != nil {
 			t.Errorf("%s: %v", m.name, err)
 		}
+	}
+}
+
+func TestFailedCase(t *testing.T) {
+	const out = `  1/140  passed       SP-1-escape: An expression (12 ms)
+  2/140  FAILED       TS-11-long: Half a minute: FAILED  AC-1-x: is no case (3 s)
+      2/140  a reason
+  3/140  FAILED       TA-1.2.3: The next (3 s)
+`
+	if got := failedCase.FindStringSubmatch(out); got == nil || got[1] != "TS-11-long" {
+		t.Errorf("the first failed case is %q, want TS-11-long", got)
+	}
+	if got := failedCase.FindString("140/140  passed       AC-1-x: FAILED       AC-2-y: no (1 s)\n"); got != "" {
+		t.Errorf("%q is no failure", got)
 	}
 }
