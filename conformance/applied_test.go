@@ -123,7 +123,7 @@ func TestObjectsOfTargets(t *testing.T) {
 	if applied != 4 {
 		t.Errorf("%d times objects were handed over; wanted 4", applied)
 	}
-	if !(inOrderOfUse(key{kind: "TrafficTarget"}, key{kind: "TrafficSplit"}) < 0) || !(inOrderOfUse(key{kind: "TrafficSplit"}, key{kind: "IdentityBinding"}) > 0) {
+	if inOrderOfUse(key{kind: "TrafficTarget"}, key{kind: "TrafficSplit"}) >= 0 || inOrderOfUse(key{kind: "TrafficSplit"}, key{kind: "IdentityBinding"}) <= 0 {
 		t.Error("splits are to come last")
 	}
 }
@@ -243,17 +243,17 @@ func TestWaitingForOthers(t *testing.T) {
 		c.ctx, c.clock = startClock(t.Context(), time.Minute)
 		r.turn <- struct{}{}
 		go func() {
-			time.Sleep(time.Hour)
+			<-time.After(time.Hour)
 			<-r.turn
 		}()
 		if err := c.become(nil); err != nil || c.ctx.Err() != nil {
 			t.Errorf("after an hour for others, and none of its own: %v, %v", err, context.Cause(c.ctx))
 		}
-		time.Sleep(59 * time.Second)
+		<-time.After(59 * time.Second)
 		if c.ctx.Err() != nil {
 			t.Errorf("after 59 s of its own: %v", context.Cause(c.ctx))
 		}
-		if err := r.inTurn(c.ctx, func() error { time.Sleep(2 * time.Second); return nil }); err != nil {
+		if err := r.inTurn(c.ctx, func() error { <-time.After(2 * time.Second); return nil }); err != nil {
 			t.Error(err)
 		}
 		if _, late := errors.AsType[*tooLong](context.Cause(c.ctx)); !late {

@@ -18,9 +18,9 @@ type Case struct {
 	// Original is the case's number in the suite that came before this one, such
 	// as "TA-1.2.3".
 	Original string
-	// Slow tells that it waits for long, and runs beside the others. It has no
-	// workloads of its own: it calls the vault, which no other case does, and applies
-	// objects of names that no other case applies.
+	// Slow tells that it waits for long, and runs beside the others. It calls the
+	// vault or workloads that it brings, which no quick case does, and applies objects
+	// of names that no other case applies.
 	Slow bool
 	// Run carries it out.
 	Run func(*T)

@@ -7,11 +7,12 @@
 // on a target and returns a report. What a mesh does not claim is reported as not
 // claimed; what it claims and does not do is a failure.
 //
-// Nothing here is judged by luck or by time. Shares are judged by exact tests
-// with a stated rate of false alarms (package share); policy is in force when the
-// target says that every proxy follows it, never after a pause; and a denial
-// counts only while a control request beside it succeeds, which tells it from an
-// outage.
+// Nothing here is judged by luck, and by time only where a rule names one. Shares
+// are judged by exact tests with a stated rate of false alarms (package share);
+// policy is in force when the target says that every proxy follows it, never after
+// a pause; and a denial counts only while control requests beside it succeed, which
+// tells it from an outage, but for cases of a mesh in which nobody is granted
+// anything (T.WithoutControl).
 //
 // The package knows no particular mesh. What a mesh needs to be tested is in its
 // Target and in its Claim.

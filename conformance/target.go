@@ -27,9 +27,9 @@ type Target interface {
 	// The objects are the target's own to change. They are in the order of use:
 	// Namespaces, ServiceAccounts, Services, workloads, what targets refer to,
 	// TrafficTargets, TrafficSplits, so that they may be applied one after the other
-	// and removed the other way round. It need not be at once: nothing is judged
-	// until it returns but requests to which the change of one object is made, and
-	// what slow cases keep open, whose objects do not change with those of others.
+	// and removed the other way round. It need not be at once: until it returns,
+	// nothing is judged but what During sends, while one object changes, and what slow
+	// cases have open, whose own objects stay as they are.
 	Apply(ctx context.Context, objects []*unstructured.Unstructured) error
 	// Dial connects to the driver (package driver) inside of a workload, given as
 	// "namespace/name".
