@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -198,23 +199,37 @@ func TestSessionsOpenOnce(t *testing.T) {
 	open.Wait()
 }
 
+// flood is a connection over which bytes come whenever somebody reads in time.
+type flood struct {
+	net.Conn
+	until time.Time
+	ended chan struct{}
+}
+
+func (f *flood) SetReadDeadline(t time.Time) error {
+	f.until = t
+	return nil
+}
+
+func (f *flood) Read(p []byte) (int, error) {
+	select {
+	case <-f.ended:
+		return 0, io.EOF
+	default:
+	}
+	if !time.Now().Before(f.until) {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return len(p), nil
+}
+
 // TestStateOfWhatFlows sees that a connection over which bytes come all the time
 // is said to be open, by and by.
 func TestStateOfWhatFlows(t *testing.T) {
-	address := listening(t, func(conn net.Conn) {
-		for chunk := make([]byte, 1<<16); ; {
-			if _, err := conn.Write(chunk); err != nil {
-				return
-			}
-		}
-	})
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := newConnection(conn)
-	told := make(chan Connection)
-	go func() { told <- c.state() }()
+	conn := &flood{ended: make(chan struct{})}
+	defer close(conn.ended)
+	told := make(chan Connection, 1)
+	go func() { told <- newConnection(conn).state() }()
 	select {
 	case got := <-told:
 		if !got.Open || got.Bytes == 0 {
@@ -223,7 +238,6 @@ func TestStateOfWhatFlows(t *testing.T) {
 	case <-time.After(Patience):
 		t.Error("it is still being read")
 	}
-	c.close()
 }
 
 // TestReportsInFull sees that a driver which tells of fewer requests than were
