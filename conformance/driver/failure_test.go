@@ -203,11 +203,13 @@ func TestSessionsOpenOnce(t *testing.T) {
 type flood struct {
 	net.Conn
 	until time.Time
+	looks int // deadlines that were set
 	ended chan struct{}
 }
 
 func (f *flood) SetReadDeadline(t time.Time) error {
 	f.until = t
+	f.looks++
 	return nil
 }
 
@@ -232,8 +234,8 @@ func TestStateOfWhatFlows(t *testing.T) {
 	go func() { told <- newConnection(conn).state() }()
 	select {
 	case got := <-told:
-		if !got.Open || got.Bytes == 0 {
-			t.Errorf("%+v", got)
+		if !got.Open || got.Bytes == 0 || conn.looks != 1 {
+			t.Errorf("%+v after %d looks; wanted it to be open after one", got, conn.looks)
 		}
 	case <-time.After(Patience):
 		t.Error("it is still being read")
