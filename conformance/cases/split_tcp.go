@@ -49,7 +49,8 @@ var splitJudged = []*conformance.Case{
 			t.Denied(toRoot.Path("/books"))
 			// What is granted where the split leads is enough, also without any grant at
 			// the root's own pods.
-			t.AllowedAt(conformance.Guest.Get("root", 80, "/guest"), workloadV2)
+			t.Apply("ts_11_to_server.yaml")
+			t.AllowedAt(conformance.Guest.Get("root", 80, "/guest"), workloadServer)
 			t.Denied(conformance.Guest.Get("root", 80, "/rates"))
 		},
 	},
