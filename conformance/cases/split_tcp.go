@@ -69,8 +69,8 @@ var splitJudged = []*conformance.Case{
 
 // The backends of TS-11-long.
 const (
-	workloadVault = "smi-apps/vault"
-	workloadNew   = "smi-apps/vault-new"
+	workloadOld = "smi-apps/vault-old"
+	workloadNew = "smi-apps/vault-new"
 )
 
 // splitChanges say what a change of weights does to what is under way.
@@ -112,11 +112,11 @@ var splitChanges = []*conformance.Case{
 			t.Apply("ts_11_long.yaml")
 			request := conformance.Control.Get("vault-root", 80, "/")
 			connection, requests := conformance.Control.TCP("vault-root", 9000).On("held"), request.Path("/delay?ms=3000").On("requests")
-			t.Shares(request, map[string]float64{workloadVault: 0.9, workloadNew: 0.1})
+			t.Shares(request, map[string]float64{workloadOld: 0.9, workloadNew: 0.1})
 			t.Allowed(connection)
 			t.Allowed(requests.Path("/"))
 			t.Apply("ts_11_long_2.yaml")
-			t.Shares(request, map[string]float64{workloadVault: 0.1, workloadNew: 0.9})
+			t.Shares(request, map[string]float64{workloadOld: 0.1, workloadNew: 0.9})
 			// Requests that last are what passes the time, of which a mesh may take some
 			// before it closes what it has replaced.
 			for range 12 {
