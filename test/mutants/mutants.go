@@ -89,6 +89,5 @@ var mutants = []mutant{
 	{"headless-root-split", "TS-1", "internal/compile/split.go", "case in.root.headless:", "case false:"},
 	{"root-left-out", "TS-8", "internal/compile/split.go", "case b.weight == 0: // TS-3", "case b.weight == 0 || b.name == s.object.Spec.Service: // TS-3"},
 	{"root-judges-for-backends", "TS-10", "internal/compile/workload.go", "for _, port := range in.ports {", "for _, port := range in.ports[:1] {"},
-	{"new-weights-not-noticed", "TS-11", "internal/compile/split.go", "return i.object == o.object && i.clusterDomain", "return i.object.Name == o.object.Name && i.object.Namespace == o.object.Namespace && i.clusterDomain"},
 	{"idle-connections-closed", "TS-11", "internal/render/envoy/tcp.go", "IdleTimeout:      seconds(0)", "IdleTimeout:      seconds(2)"},
 }
