@@ -1,0 +1,78 @@
+package layer
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// epoch is the time of everything in an image, so that the day of a build
+// changes nothing.
+var epoch = time.Unix(0, 0).UTC()
+
+// writeTar writes sorted entries.
+func writeTar(w io.Writer, entries []Entry) error {
+	tw := tar.NewWriter(w)
+	for _, e := range entries {
+		if err := writeEntry(tw, e); err != nil {
+			return fmt.Errorf("%s: %w", e.Path, err)
+		}
+	}
+	return tw.Close()
+}
+
+func writeEntry(tw *tar.Writer, e Entry) error {
+	header := &tar.Header{
+		Typeflag: e.kind(),
+		Name:     e.name(),
+		Linkname: e.Link,
+		Mode:     e.Mode,
+		Uid:      e.UID,
+		Gid:      e.UID,
+		ModTime:  epoch,
+		Format:   tar.FormatPAX,
+	}
+	switch header.Typeflag {
+	case tar.TypeDir:
+		return tw.WriteHeader(header)
+	case tar.TypeSymlink:
+		header.Mode = 0o777
+		return tw.WriteHeader(header)
+	}
+	content, size, err := e.open()
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	header.Size = size
+	if err := tw.WriteHeader(header); err != nil {
+		return err
+	}
+	if _, err := io.Copy(tw, content); err != nil {
+		return fmt.Errorf("copying %s: %w", e.Source, err)
+	}
+	return nil
+}
+
+// open returns the content of a file and its size in bytes.
+func (e Entry) open() (io.ReadCloser, int64, error) {
+	if e.Source == "" {
+		return io.NopCloser(bytes.NewReader(e.Content)), int64(len(e.Content)), nil
+	}
+	file, err := os.Open(e.Source)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", e.Source)
+	}
+	if err != nil {
+		file.Close()
+		return nil, 0, err
+	}
+	return file, info.Size(), nil
+}
