@@ -41,6 +41,31 @@ cross: ## Build smi for the other systems that it runs on, into dist/
 		echo "building $$out"; GOOS=$$os GOARCH=$$arch $(BUILD) -o $$out ./cmd/smi; \
 	done
 
+# Where images will be pulled from: they are named REGISTRY/smi:VERSION and so on.
+REGISTRY ?= localhost
+IMAGE := (cd tools/image && go build -trimpath -buildvcs=false -o $(CURDIR)/bin/image .) && bin/image
+# $(call build-images,FOLDER,ARCHITECTURES,FLAGS) builds the programs, finds Envoy
+# and packs both. The tool is given programs, so that $(BUILD) stands here alone.
+define build-images
+@envoys=(); for arch in $(2); do \
+	GOOS=linux GOARCH=$$arch $(BUILD) -o $(1)/programs/linux-$$arch/ ./cmd/smi ./examples/sample; \
+	envoy=$$(tools/envoy.sh image $$arch); envoys+=(--arch "$$arch" --envoy "$$arch=$$envoy"); \
+done; \
+$(IMAGE) smi --version "$(or $(VERSION),dev)" --registry "$(REGISTRY)" --programs $(1)/programs "$${envoys[@]}" $(3) -o $(1)
+endef
+
+.PHONY: images
+images: ## Build the container images for amd64 and arm64 into dist/images
+	$(call build-images,dist/images,amd64 arm64)
+
+.PHONY: images-local
+images-local: ## Build the images for this machine alone, not compressed, into dist/images-local
+	$(call build-images,dist/images-local,$$(go env GOARCH),--fast)
+
+.PHONY: image-pins
+image-pins: ## Take the current release of the Debian packages whose files are in images
+	@list=$$($(IMAGE) pin); printf '%s\n' "$$list" >tools/image/internal/debian/packages.txt
+
 .PHONY: tools
 tools: ## Fetch every supported Envoy, unless it is here already
 	@tools/envoy.sh fetch

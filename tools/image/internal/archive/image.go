@@ -55,3 +55,21 @@ func CheckRef(ref string) error {
 	}
 	return nil
 }
+
+// Size returns the bytes that a registry holds of an image: its layers, its
+// config and its manifest.
+func Size(image v1.Image) (int64, error) {
+	manifest, err := image.Manifest()
+	if err != nil {
+		return 0, err
+	}
+	size, err := image.Size()
+	if err != nil {
+		return 0, err
+	}
+	size += manifest.Config.Size
+	for _, l := range manifest.Layers {
+		size += l.Size
+	}
+	return size, nil
+}

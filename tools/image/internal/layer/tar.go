@@ -42,7 +42,7 @@ func writeEntry(tw *tar.Writer, e Entry) error {
 		header.Mode = 0o777
 		return tw.WriteHeader(header)
 	}
-	content, size, err := e.open()
+	content, size, err := e.Open()
 	if err != nil {
 		return err
 	}
@@ -57,10 +57,20 @@ func writeEntry(tw *tar.Writer, e Entry) error {
 	return nil
 }
 
-// open returns the content of a file and its size in bytes.
-func (e Entry) open() (io.ReadCloser, int64, error) {
+// Content is an open file of a layer.
+type Content interface {
+	io.ReadCloser
+	io.ReaderAt
+}
+
+// Open opens a file of a layer and tells its size in bytes. Folders and links
+// have no content to open.
+func (e Entry) Open() (Content, int64, error) {
+	if e.kind() != tar.TypeReg {
+		return nil, 0, fmt.Errorf("%s is no file", e.Path)
+	}
 	if e.Source == "" {
-		return io.NopCloser(bytes.NewReader(e.Content)), int64(len(e.Content)), nil
+		return inMemory{bytes.NewReader(e.Content)}, int64(len(e.Content)), nil
 	}
 	file, err := os.Open(e.Source)
 	if err != nil {
@@ -76,3 +86,8 @@ func (e Entry) open() (io.ReadCloser, int64, error) {
 	}
 	return file, info.Size(), nil
 }
+
+type inMemory struct{ *bytes.Reader }
+
+// Close does nothing.
+func (inMemory) Close() error { return nil }
