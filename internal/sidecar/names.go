@@ -16,7 +16,13 @@ const (
 	// AnnotationExcludeCIDRs are destinations, separated by commas, that the pod
 	// reaches past the sidecar.
 	AnnotationExcludeCIDRs = "smi-spec.io/exclude-cidrs"
+	// AnnotationPreStopSeconds is how long each container without a preStop hook goes
+	// on serving while the pod's endpoints are withdrawn; 0 is not at all.
+	AnnotationPreStopSeconds = "smi-spec.io/pre-stop-seconds"
 )
+
+// AnnotationInjected is what the injector leaves on a pod: its version.
+const AnnotationInjected = "smi-spec.io/injected"
 
 // Values of LabelInject.
 const (
@@ -77,6 +83,10 @@ const (
 	PortHealth  = 15021
 	PortProbes  = 15022
 )
+
+// ReservedPorts are those that no application can serve in a meshed pod: the
+// ports above, and those that the standalone runtime has in use (SP-7).
+var ReservedPorts = []uint16{15000, PortOutbound, 15002, PortInbound, PortMetrics, PortHealth, PortProbes}
 
 // PortControl is where the controller serves xDS and signs certificates.
 const PortControl = 15012

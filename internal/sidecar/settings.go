@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -37,6 +38,10 @@ type Settings struct {
 	// ApplicationMetrics is where the application serves Prometheus; nil where it
 	// does not.
 	ApplicationMetrics *corev1.HTTPGetAction `json:"applicationMetrics,omitempty"`
+	// PreStopSeconds is how long the injector lets containers sleep before they are
+	// told to stop; the pod's grace period was raised by as much. 0 where it has
+	// added no hook.
+	PreStopSeconds int64 `json:"preStopSeconds,omitempty"`
 }
 
 // Probe is one probe or lifecycle hook; exactly one of the three is set. Ports
@@ -48,13 +53,14 @@ type Probe struct {
 	TimeoutSeconds int32                   `json:"timeoutSeconds,omitempty"`
 }
 
-// Encode returns the text form, the same for equal settings.
+// Encode returns the text form, the same for equal settings. No "$" is in it: the
+// kubelet would take "$(NAME)" in a variable for the value of another one.
 func (s *Settings) Encode() (string, error) {
 	raw, err := json.Marshal(s)
 	if err != nil {
 		return "", fmt.Errorf("settings of the sidecar: %w", err)
 	}
-	return string(raw), nil
+	return strings.ReplaceAll(string(raw), "$", `\u0024`), nil
 }
 
 // ParseSettings reads what Encode has written. What it does not know it ignores,
