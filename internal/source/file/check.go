@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/smi-project/smi/internal/spelling"
 	"github.com/smi-project/smi/mesh"
 )
 
@@ -175,10 +176,10 @@ func (c *checker) wrong(v *value, path, what string) {
 func (c *checker) unknown(f field, parent string, known []string) {
 	path := join(parent, f.name)
 	finding := mesh.Finding{Severity: mesh.Info, Field: path, Reason: "UnknownField", Message: "unknown field " + quote(path)}
-	if name := nearest(f.name, known); name != "" {
+	if name := spelling.Nearest(f.name, known); name != "" {
 		finding.Message += ", did you mean " + quote(join(parent, name)) + "?"
 	} else {
-		finding.Message += hint(f.name, known)
+		finding.Message += spelling.Hint(f.name, known)
 	}
 	switch inSpec := parent == "spec" || strings.HasPrefix(parent, "spec.") || strings.HasPrefix(parent, "spec["); {
 	case c.narrows && (inSpec || parent == ""):

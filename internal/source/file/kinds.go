@@ -17,6 +17,7 @@ import (
 	access "github.com/smi-project/smi/api/access/v1alpha4"
 	specs "github.com/smi-project/smi/api/specs/v1alpha4"
 	split "github.com/smi-project/smi/api/split/v1alpha4"
+	"github.com/smi-project/smi/internal/spelling"
 	"github.com/smi-project/smi/internal/store"
 	"github.com/smi-project/smi/mesh"
 )
@@ -145,7 +146,7 @@ func (r readers) whyNot(t typeName) (mesh.Finding, bool) {
 	case isSMI(t.group) && len(elsewhere) > 0:
 		return unread("UnknownKind", "%s has no kind %s; write apiVersion: %s", t.group, t.kind, either(elsewhere)), true
 	case isSMI(t.group):
-		return unread("UnknownKind", "%s has no kind %s%s", t.group, plain(t.kind), hint(t.kind, kinds)), true
+		return unread("UnknownKind", "%s has no kind %s%s", t.group, plain(t.kind), spelling.Hint(t.kind, kinds)), true
 	case t.group == "metrics.smi-spec.io":
 		f := unread("NotRead", "%s is measured and served, it cannot be given", plain(t.kind))
 		f.Severity = mesh.Info

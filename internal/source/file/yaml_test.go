@@ -78,18 +78,6 @@ func TestInvalidValues(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	known := []string{"service", "backends", "matches"}
-	for written, want := range map[string]string{
-		"backend": "backends", "Backends": "backends", "bcakends": "backends", "servcie": "service", "match": "matches",
-		"x": "", "frobnicate": "", "spec": "", "": "",
-	} {
-		if got := nearest(written, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", written, got, want)
-		}
-	}
-}
-
 func TestIgnored(t *testing.T) {
 	for name, want := range map[string]bool{
 		"a.yaml": false, "4913.yaml": false, "a~b.yaml": false, "#a.yaml": false,

@@ -1,12 +1,17 @@
-package file
+// Package spelling says what somebody probably meant who wrote a name that is
+// not known.
+//
+// It compares words and nothing else. It never decides that one name stands for
+// another: a suggestion is for a person to read.
+package spelling
 
 import (
 	"strings"
 )
 
-// nearest returns the known name that somebody who wrote another one probably
+// Nearest returns the known name that somebody who wrote another one probably
 // meant, or "".
-func nearest(written string, known []string) string {
+func Nearest(written string, known []string) string {
 	const longest = 64 // no name of ours is longer, and a distance is quadratic
 	if len(written) > longest {
 		return ""
@@ -21,10 +26,11 @@ func nearest(written string, known []string) string {
 	return best
 }
 
-// hint says what could have been meant instead of a name.
-func hint(written string, known []string) string {
+// Hint says what could have been meant instead of a name, as the end of a
+// sentence: a suggestion, the known names where they are few, or nothing.
+func Hint(written string, known []string) string {
 	const most = 12 // more names than this help nobody
-	if name := nearest(written, known); name != "" {
+	if name := Nearest(written, known); name != "" {
 		return ", did you mean " + name + "?"
 	}
 	if len(known) == 0 || len(known) > most {
