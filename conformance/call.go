@@ -13,6 +13,9 @@ const (
 	Outside = "smi-outside" // not in the mesh
 )
 
+// Namespaces are those that a run uses, and a target may remove when it is closed.
+func Namespaces() []string { return []string{Apps, Other, Outside} }
+
 // Workload is a client of the fixture, as "namespace/name".
 type Workload string
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -14,17 +15,20 @@ import (
 
 	"github.com/smi-project/smi/conformance"
 	"github.com/smi-project/smi/conformance/cases"
+	"github.com/smi-project/smi/conformance/cluster"
 	"github.com/smi-project/smi/conformance/page"
 	"github.com/smi-project/smi/conformance/provenance"
 	"github.com/smi-project/smi/conformance/report"
 	"github.com/smi-project/smi/conformance/standalone"
-	"github.com/smi-project/smi/internal/tool"
 )
 
 // conformanceRunFlags are the flags of smi conformance run.
 type conformanceRunFlags struct {
 	choice   caseChoice
 	claim    string
+	profile  string
+	cluster  clusterFlags
+	image    string
 	envoy    string
 	sample   string
 	format   format
@@ -35,9 +39,12 @@ type conformanceRunFlags struct {
 	verbose  bool
 }
 
-const conformanceRunLong = `Run the suite on a standalone mesh of this machine, with real Envoys, and tell
-how each case ended. What the mesh does not claim is not run; what it claims and
-does not do is a failure.
+const conformanceRunLong = `Run the suite and tell how each case ended: on a standalone mesh of this machine
+(Linux), with real Envoys, or with --profile on a cluster that has a mesh. What
+the mesh does not claim is not run; what it claims and does not do is a failure.
+
+On a cluster the suite makes the namespaces smi-apps, smi-other and smi-outside,
+and removes them in the end. It needs the image of the sample service there.
 
 --report DIR writes report.json, report.yaml, junit.xml and index.html, and with
 --sign KEY the envelope report.dsse.json that says who ran it.
@@ -49,13 +56,16 @@ func conformanceRunners(app *App) []*cobra.Command {
 	f := conformanceRunFlags{format: formatTable}
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Run the suite on a standalone mesh",
+		Short: "Run the suite on a mesh",
 		Long:  conformanceRunLong,
 		Example: `  smi conformance run
 
   # Some cases
   smi conformance run --rule AC-9 --rule AC-12
   smi conformance run --feature split-http --select weights --fail-fast
+
+  # The mesh of the cluster that kubectl speaks with
+  smi conformance run --profile smi --image registry.example/smi-sample:v1
 
   # A signed report, to be published
   smi conformance run --report out --sign conformance.key --by Example`,
@@ -65,6 +75,9 @@ func conformanceRunners(app *App) []*cobra.Command {
 	f.choice.register(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.claim, "claim", "", "`FILE` with what the mesh is to be held to, in place of all that it claims")
+	flags.StringVar(&f.profile, "profile", "", "run on a cluster with the mesh of this profile: a `NAME` ("+strings.Join(cluster.Profiles(), ", ")+") or a file")
+	f.cluster.register(flags)
+	flags.StringVar(&f.image, "image", "smi-sample:latest", "the sample service's `IMAGE` on the cluster")
 	flags.StringVar(&f.envoy, "envoy", "", "path of Envoy; $ENVOY, the PATH and the tool cache are tried otherwise")
 	flags.StringVar(&f.sample, "sample", "", "path of smi-sample, the workloads' program (default beside this program, or on the PATH)")
 	flags.StringVar(&f.report, "report", "", "`DIR` to write the reports to")
@@ -170,7 +183,7 @@ func (f *conformanceRunFlags) keys() ([]*provenance.PrivateKey, error) {
 // readClaim reads what the mesh is held to.
 func (f *conformanceRunFlags) readClaim(suite *conformance.Suite) (*conformance.Claim, error) {
 	if f.claim == "" {
-		return standalone.Claim(), nil
+		return f.ownClaim(suite)
 	}
 	text, err := os.ReadFile(f.claim)
 	if err != nil {
@@ -186,21 +199,24 @@ func (f *conformanceRunFlags) readClaim(suite *conformance.Suite) (*conformance.
 	return claim, nil
 }
 
-// runSuite runs the suite on a mesh that lives as long as the run.
+// ownClaim is what the mesh itself says that it does.
+func (f *conformanceRunFlags) ownClaim(suite *conformance.Suite) (*conformance.Claim, error) {
+	if f.profile == "" {
+		return standalone.Claim(), nil
+	}
+	p, err := readProfile(f.profile)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Claim.Validate(suite); err != nil {
+		return nil, fmt.Errorf("--profile %s: %w", f.profile, err)
+	}
+	return &p.Claim, nil
+}
+
+// runSuite runs the suite on the mesh that the flags name.
 func (a *App) runSuite(ctx context.Context, f *conformanceRunFlags, claim *conformance.Claim, options conformance.Options) (found *report.Report, err error) {
-	envoy, err := tool.Envoy(f.envoy)
-	if err != nil {
-		return nil, err
-	}
-	sample, err := findSample(f.sample)
-	if err != nil {
-		return nil, err
-	}
-	line := func(string, string) {}
-	if f.verbose {
-		line = func(source, text string) { fmt.Fprintf(a.Err, "[%s] %s\n", source, printable(text)) }
-	}
-	target, err := standalone.Start(ctx, standalone.Options{Envoy: envoy, Sample: sample, Version: meshVersion(), Line: line})
+	target, err := a.target(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -214,6 +230,42 @@ func (a *App) runSuite(ctx context.Context, f *conformanceRunFlags, claim *confo
 		return nil, errors.New("the run was ended before it was done, and nothing is reported")
 	}
 	return found, err
+}
+
+// target is the mesh that the flags name: one on a cluster where there is a
+// profile, else a standalone one of this machine.
+func (a *App) target(ctx context.Context, f *conformanceRunFlags) (conformance.Target, error) {
+	if f.profile == "" {
+		return a.standaloneTarget(ctx, f)
+	}
+	profile, err := readProfile(f.profile)
+	if err != nil {
+		return nil, err
+	}
+	config, platform, err := f.cluster.load()
+	if err != nil {
+		return nil, err
+	}
+	return cluster.New(ctx, cluster.Options{Config: config, Platform: platform, Profile: profile, Image: f.image})
+}
+
+// readProfile reads a profile of this program, or a file.
+func readProfile(name string) (*cluster.Profile, error) {
+	if slices.Contains(cluster.Profiles(), name) {
+		return cluster.LoadProfile(name)
+	}
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, UsageErrorf("--profile %s: there is no such file, and the profiles of this program are %s", name, strings.Join(cluster.Profiles(), ", "))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--profile: %w", err)
+	}
+	p, err := cluster.ParseProfile(text)
+	if err != nil {
+		return nil, fmt.Errorf("--profile %s: %w", name, err)
+	}
+	return p, nil
 }
 
 // meshVersion names this build: its commit too, where there is no release.

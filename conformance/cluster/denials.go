@@ -1,0 +1,89 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/smi-project/smi/conformance"
+)
+
+// metricsPort is where sidecars of this project serve their metrics.
+const metricsPort = "15020"
+
+// Denials sums what the sidecars of the suite's pods count as denied from the
+// source's account to the destination's. The caller's own sidecar, which may refuse
+// first, knows the destination as a Service, of the same name.
+func (t *Target) Denials(ctx context.Context, source, destination string) (int, error) {
+	sum := 0
+	for _, namespace := range conformance.Namespaces() {
+		pods, err := t.core.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return 0, err
+		}
+		for i := range pods.Items {
+			p := &pods.Items[i]
+			if p.DeletionTimestamp != nil || !meshed(p) {
+				continue
+			}
+			text, err := t.core.CoreV1().RESTClient().Get().Namespace(p.Namespace).Resource("pods").
+				Name(p.Name + ":" + metricsPort).SubResource("proxy").Suffix("metrics").DoRaw(ctx)
+			if err != nil {
+				return 0, fmt.Errorf("the metrics of pod %s/%s: %w", p.Namespace, p.Name, err)
+			}
+			n, err := denied(text, source, destination)
+			if err != nil {
+				return 0, fmt.Errorf("the metrics of pod %s/%s: %w", p.Namespace, p.Name, err)
+			}
+			sum += n
+		}
+	}
+	return sum, nil
+}
+
+// meshed tells whether a pod has a sidecar.
+func meshed(p *corev1.Pod) bool {
+	for _, c := range p.Spec.InitContainers {
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			return true
+		}
+	}
+	return false
+}
+
+// denied sums the denials of an edge in the text of metrics.
+func denied(text []byte, source, destination string) (int, error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
+	if err != nil {
+		return 0, err
+	}
+	family := families["smi_denied_total"]
+	sum := 0
+	for _, m := range family.GetMetric() {
+		l := labelsOf(m)
+		to := l["destination_namespace"] + "/" + l["destination_account"]
+		if l["destination_account"] == "" {
+			to, _, _ = strings.Cut(l["service"], ":")
+		}
+		if l["enforced"] == "true" && l["source_namespace"]+"/"+l["source_account"] == source && to == destination {
+			sum += int(m.GetCounter().GetValue())
+		}
+	}
+	return sum, nil
+}
+
+func labelsOf(m *dto.Metric) map[string]string {
+	labels := make(map[string]string, len(m.GetLabel()))
+	for _, l := range m.GetLabel() {
+		labels[l.GetName()] = l.GetValue()
+	}
+	return labels
+}

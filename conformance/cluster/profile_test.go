@@ -1,0 +1,58 @@
+package cluster
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/smi-project/smi/conformance/cases"
+)
+
+// TestProfiles reads every profile and holds its claim against the suite.
+func TestProfiles(t *testing.T) {
+	for _, name := range Profiles() {
+		p, err := LoadProfile(name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if err := p.Claim.Validate(cases.Suite()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestBadProfiles says which field is wrong.
+func TestBadProfiles(t *testing.T) {
+	const marks = "name: x\nnamespaceLabels: {a: b}\noutsideLabels: {a: c}\n"
+	for text, want := range map[string]string{
+		"":                                 "name:",
+		"name: x":                          "namespaceLabels:",
+		"name: x\nnamespaceLabels: {a: b}": "outsideLabels:",
+		marks:                              "settled:",
+		marks + "settled: {seconds: 1, controller: {selector: a, port: 1}}": "settled:",
+		marks + "settled: {seconds: 1}\nnaem: y":                            `unknown field "naem"`,
+	} {
+		if _, err := ParseProfile([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v; wanted %q in it", text, err, want)
+		}
+	}
+}
+
+// TestDenied sums the edge that is asked for, on both sides, and what was refused alone.
+func TestDenied(t *testing.T) {
+	const text = `# TYPE smi_denied_total counter
+smi_denied_total{side="server",enforced="true",source_namespace="a",source_account="x",destination_namespace="b",destination_account="y",service=""} 2
+smi_denied_total{side="client",enforced="true",source_namespace="a",source_account="x",destination_namespace="",destination_account="",service="b/y:80"} 3
+smi_denied_total{side="server",enforced="false",source_namespace="a",source_account="x",destination_namespace="b",destination_account="y",service=""} 5
+smi_denied_total{side="server",enforced="true",source_namespace="a",source_account="z",destination_namespace="b",destination_account="y",service=""} 7
+`
+	if n, err := denied([]byte(text), "a/x", "b/y"); n != 5 || err != nil {
+		t.Errorf("%d, %v; wanted 5", n, err)
+	}
+	if n, err := denied([]byte("other_total 1\n"), "a/x", "b/y"); n != 0 || err != nil {
+		t.Errorf("%d, %v where nothing was denied", n, err)
+	}
+	if _, err := denied([]byte("no metrics {"), "a/x", "b/y"); err == nil {
+		t.Error("what is no text of metrics was read as one")
+	}
+}
