@@ -82,7 +82,7 @@ func (t *Target) ask(ctx context.Context, pod *corev1.Pod, port int, body []byte
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return t.forward.dial(ctx, pod.Namespace, pod.Name, port)
+			return t.forward.Dial(ctx, pod.Namespace, pod.Name, port)
 		},
 	}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://controller/debug/settled", bytes.NewReader(body))

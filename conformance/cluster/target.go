@@ -22,6 +22,7 @@ import (
 
 	"github.com/smi-project/smi/conformance"
 	"github.com/smi-project/smi/conformance/report"
+	"github.com/smi-project/smi/internal/portforward"
 )
 
 // Options say where to run and with what.
@@ -45,7 +46,7 @@ type Target struct {
 	core    kubernetes.Interface
 	mapper  meta.ResettableRESTMapper
 	applied *applied
-	forward *forwards
+	forward *portforward.Forwards
 }
 
 var (
@@ -77,7 +78,9 @@ func New(ctx context.Context, o Options) (*Target, error) {
 	if t.core, err = kubernetes.NewForConfig(config); err != nil {
 		return nil, err
 	}
-	t.forward = newForwards(config, t.core)
+	if t.forward, err = portforward.New(config); err != nil {
+		return nil, err
+	}
 	return t, t.refuseOccupied(ctx)
 }
 
@@ -152,7 +155,7 @@ func (t *Target) Dial(ctx context.Context, workload string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.forward.dial(ctx, namespace, pod, driverPort)
+	return t.forward.Dial(ctx, namespace, pod, driverPort)
 }
 
 // podOf is a running pod of a Deployment.
@@ -188,7 +191,7 @@ func (t *Target) Reach(_ context.Context, host string, port uint16) (string, uin
 // Close removes the suite's namespaces, with all that is in them, and waits until
 // they are gone.
 func (t *Target) Close(ctx context.Context) error {
-	t.forward.close()
+	t.forward.Close()
 	var failed []error
 	for _, name := range conformance.Namespaces() {
 		err := t.core.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{})

@@ -1,4 +1,7 @@
-package cluster
+// Package portforward connects to ports of pods' loopbacks by the API server, as
+// kubectl port-forward does. It keeps one forwarding per pod and port, and starts it
+// anew when it has ended. It knows nothing of meshes.
+package portforward
 
 import (
 	"bytes"
@@ -18,8 +21,9 @@ import (
 	"k8s.io/client-go/transport/spdy"
 )
 
-// forwards keeps one port forwarding per pod and port.
-type forwards struct {
+// Forwards keeps one port forwarding per pod and port. It may be used by several
+// goroutines.
+type Forwards struct {
 	config *rest.Config
 	core   kubernetes.Interface
 
@@ -39,12 +43,17 @@ type forward struct {
 	ended   chan struct{}
 }
 
-func newForwards(config *rest.Config, core kubernetes.Interface) *forwards {
-	return &forwards{config: config, core: core, open: map[forwardKey]*forward{}}
+// New returns Forwards to the pods of a cluster.
+func New(config *rest.Config) (*Forwards, error) {
+	core, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return &Forwards{config: config, core: core, open: map[forwardKey]*forward{}}, nil
 }
 
-// dial connects to a port of a pod's loopback.
-func (f *forwards) dial(ctx context.Context, namespace, pod string, port int) (net.Conn, error) {
+// Dial connects to a port of a pod's loopback.
+func (f *Forwards) Dial(ctx context.Context, namespace, pod string, port int) (net.Conn, error) {
 	to, err := f.to(ctx, forwardKey{namespace, pod, port})
 	if err != nil {
 		return nil, fmt.Errorf("port %d of pod %s/%s: %w", port, namespace, pod, err)
@@ -53,7 +62,7 @@ func (f *forwards) dial(ctx context.Context, namespace, pod string, port int) (n
 }
 
 // to returns the forwarding, which it starts where there is none that works.
-func (f *forwards) to(ctx context.Context, key forwardKey) (*forward, error) {
+func (f *Forwards) to(ctx context.Context, key forwardKey) (*forward, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if there := f.open[key]; there != nil {
@@ -71,7 +80,7 @@ func (f *forwards) to(ctx context.Context, key forwardKey) (*forward, error) {
 	return started, nil
 }
 
-func (f *forwards) start(ctx context.Context, key forwardKey) (*forward, error) {
+func (f *Forwards) start(ctx context.Context, key forwardKey) (*forward, error) {
 	dialer, err := f.dialer(key)
 	if err != nil {
 		return nil, err
@@ -106,7 +115,7 @@ func (f *forwards) start(ctx context.Context, key forwardKey) (*forward, error) 
 }
 
 // dialer speaks WebSocket, and SPDY with API servers that know no other.
-func (f *forwards) dialer(key forwardKey) (httpstream.Dialer, error) {
+func (f *Forwards) dialer(key forwardKey) (httpstream.Dialer, error) {
 	url := f.core.CoreV1().RESTClient().Post().Resource("pods").Namespace(key.namespace).Name(key.pod).SubResource("portforward").URL()
 	transport, upgrader, err := spdy.RoundTripperFor(f.config)
 	if err != nil {
@@ -122,8 +131,8 @@ func (f *forwards) dialer(key forwardKey) (httpstream.Dialer, error) {
 	}), nil
 }
 
-// close ends all forwardings.
-func (f *forwards) close() {
+// Close ends all forwardings.
+func (f *Forwards) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for key, open := range f.open {
