@@ -47,7 +47,7 @@ func NewBundle(trustDomain string, roots ...*x509.Certificate) (*Bundle, error) 
 
 // ParseBundle reads a bundle from the PEM of its roots, as PEM writes it.
 func ParseBundle(trustDomain string, roots []byte) (*Bundle, error) {
-	certs, err := parseCertificates("trust bundle", roots)
+	certs, err := ParseCertificates("trust bundle", roots)
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +59,8 @@ func (b *Bundle) TrustDomain() string { return b.domain.Name() }
 
 // Add trusts one more root. Adding a root again changes nothing.
 func (b *Bundle) Add(root *x509.Certificate) error {
-	if !root.BasicConstraintsValid || !root.IsCA {
-		return fmt.Errorf("trust bundle: certificate %q is not one of a certificate authority", root.Subject)
+	if err := checkRoot(root); err != nil {
+		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -84,6 +84,33 @@ func (b *Bundle) Remove(root *x509.Certificate) error {
 		return fmt.Errorf("trust bundle: root %q is the last one; add its successor first", root.Subject)
 	}
 	b.replace(rest)
+	return nil
+}
+
+// Set makes the roots, at least one, the whole bundle, in that order. The same
+// roots in another order count as a change: whoever follows the bundle asks for
+// a new certificate then, which is how a new signing key takes over.
+func (b *Bundle) Set(roots []*x509.Certificate) error {
+	if len(roots) == 0 {
+		return errors.New("trust bundle: no root certificate; a bundle needs at least one")
+	}
+	for _, root := range roots {
+		if err := checkRoot(root); err != nil {
+			return err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.EqualFunc(b.roots, roots, (*x509.Certificate).Equal) {
+		b.replace(slices.Clone(roots))
+	}
+	return nil
+}
+
+func checkRoot(root *x509.Certificate) error {
+	if !root.BasicConstraintsValid || !root.IsCA {
+		return fmt.Errorf("trust bundle: certificate %q is not one of a certificate authority", root.Subject)
+	}
 	return nil
 }
 
@@ -113,7 +140,7 @@ func (b *Bundle) Pool() *x509.CertPool {
 }
 
 // PEM returns the roots as concatenated PEM blocks.
-func (b *Bundle) PEM() []byte { return encodeCertificates(b.Roots()) }
+func (b *Bundle) PEM() []byte { return EncodeCertificates(b.Roots()) }
 
 // Changed returns a channel that is closed at the next change of the bundle.
 // Take it before reading the roots, so that no change is missed.

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -45,11 +47,19 @@ type CA struct {
 	domain spiffeid.TrustDomain
 	ttl    time.Duration
 	clock  func() time.Time
-	key    crypto.Signer
-	// chain is the signing certificate, then what signed it, up to the root.
-	chain  []*x509.Certificate
+	signer atomic.Pointer[signer]
 	bundle *Bundle
 }
+
+// signer is what certificates are signed with. It never changes; a CA that
+// rotates gets another one.
+type signer struct {
+	key crypto.Signer
+	// chain is the signing certificate, then what signed it, up to the root.
+	chain []*x509.Certificate
+}
+
+func (s *signer) root() *x509.Certificate { return s.chain[len(s.chain)-1] }
 
 func newCA(cfg Config) (*CA, error) {
 	td, err := parseTrustDomain(cfg.TrustDomain)
@@ -84,7 +94,7 @@ func NewCA(cfg Config) (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	ca.key, ca.chain = key, []*x509.Certificate{root}
+	ca.signer.Store(&signer{key: key, chain: []*x509.Certificate{root}})
 	ca.bundle, err = NewBundle(ca.domain.Name(), root)
 	return ca, err
 }
@@ -97,24 +107,45 @@ func LoadCA(cfg Config, certPEM, keyPEM []byte) (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ca.chain, err = parseCertificates("CA certificate", certPEM); err != nil {
+	var loaded signer
+	if loaded.chain, err = ParseCertificates("CA certificate", certPEM); err != nil {
 		return nil, err
 	}
-	if ca.key, err = parseKey(keyPEM); err != nil {
+	if loaded.key, err = parseKey(keyPEM); err != nil {
 		return nil, err
 	}
-	if err := ca.check(); err != nil {
+	if err := ca.check(&loaded); err != nil {
 		return nil, err
 	}
-	ca.bundle, err = NewBundle(ca.domain.Name(), ca.chain[len(ca.chain)-1])
+	ca.signer.Store(&loaded)
+	ca.bundle, err = NewBundle(ca.domain.Name(), loaded.root())
 	return ca, err
 }
+
+// Replace makes the CA sign with what another one of the same trust domain signs
+// with, and its bundle the given roots, among which the other's root must be.
+// What follows the bundle and asks for a certificate then gets one of the new key.
+func (ca *CA) Replace(by *CA, roots []*x509.Certificate) error {
+	if by.domain != ca.domain {
+		return fmt.Errorf("CA of the trust domain %s: it cannot be replaced by one of %s", ca.domain, by.domain)
+	}
+	next := by.signer.Load()
+	if !slices.ContainsFunc(roots, next.root().Equal) {
+		return fmt.Errorf("CA: nobody would trust what it signs, for its root %q is not among the roots", next.root().Subject)
+	}
+	ca.signer.Store(next)
+	return ca.bundle.Set(roots)
+}
+
+// Root returns the root under which the CA signs.
+func (ca *CA) Root() *x509.Certificate { return ca.signer.Load().root() }
 
 // MarshalPEM returns what LoadCA reads. The second part is the private key:
 // keep it where only the control plane can read it.
 func (ca *CA) MarshalPEM() (certPEM, keyPEM []byte, err error) {
-	keyPEM, err = encodeKey(ca.key)
-	return encodeCertificates(ca.chain), keyPEM, err
+	held := ca.signer.Load()
+	keyPEM, err = encodeKey(held.key)
+	return EncodeCertificates(held.chain), keyPEM, err
 }
 
 // Bundle returns the roots that vouch for what the CA signs. It starts with the
@@ -150,10 +181,10 @@ func selfSign(td spiffeid.TrustDomain, key *ecdsa.PrivateKey, now time.Time) (*x
 
 // check refuses a loaded certificate or key that could not serve, before
 // anything was signed with it.
-func (ca *CA) check() error {
-	signer, root := ca.chain[0], ca.chain[len(ca.chain)-1]
+func (ca *CA) check(loaded *signer) error {
+	signer, root := loaded.chain[0], loaded.root()
 	public, ok := signer.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !public.Equal(ca.key.Public()) {
+	if !ok || !public.Equal(loaded.key.Public()) {
 		return errors.New("CA key: it does not belong to the first certificate of the CA")
 	}
 	if !signer.BasicConstraintsValid || !signer.IsCA || signer.KeyUsage&x509.KeyUsageCertSign == 0 {
@@ -169,7 +200,7 @@ func (ca *CA) check() error {
 	}
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	roots.AddCert(root)
-	for _, c := range ca.chain[1:] {
+	for _, c := range loaded.chain[1:] {
 		between.AddCert(c)
 	}
 	_, err := signer.Verify(x509.VerifyOptions{

@@ -112,7 +112,7 @@ func (a *authority) pem(t *testing.T) (certPEM, keyPEM []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return encodeCertificates([]*x509.Certificate{a.cert}), keyPEM
+	return EncodeCertificates([]*x509.Certificate{a.cert}), keyPEM
 }
 
 func TestLoadedIntermediateSigns(t *testing.T) {
@@ -213,14 +213,41 @@ func TestExpiredCASignsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now = ca.chain[0].NotAfter
+	now = ca.Root().NotAfter
 	_, _, err = ca.Sign(csr, bank)
 	wantError(t, err, "the CA expires", "renew it")
 
 	// Shortly before, it signs for as long as it lives itself.
-	now = ca.chain[0].NotAfter.Add(-time.Hour)
+	now = ca.Root().NotAfter.Add(-time.Hour)
 	_, expiry, err := ca.Sign(csr, bank)
-	if err != nil || !expiry.Equal(ca.chain[0].NotAfter) {
-		t.Errorf("Sign = until %s, %v; want until %s", expiry, err, ca.chain[0].NotAfter)
+	if err != nil || !expiry.Equal(ca.Root().NotAfter) {
+		t.Errorf("Sign = until %s, %v; want until %s", expiry, err, ca.Root().NotAfter)
+	}
+}
+
+func TestReplaceTakesOverInOneStep(t *testing.T) {
+	old, next := newTestCA(t), newTestCA(t)
+	held := old.Bundle().Changed()
+	if err := old.Replace(next, old.Bundle().Roots()); err == nil || !strings.Contains(err.Error(), "nobody would trust") {
+		t.Fatalf("a CA signs with what its own roots do not vouch for: %v", err)
+	}
+	both := append(next.Bundle().Roots(), old.Bundle().Roots()...)
+	if err := old.Replace(next, both); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-held:
+	default:
+		t.Error("who follows the bundle was not told")
+	}
+	if !old.Root().Equal(next.Root()) || len(old.Bundle().Roots()) != 2 {
+		t.Errorf("signs under %s with %d roots", old.Root().Subject, len(old.Bundle().Roots()))
+	}
+	elsewhere, err := NewCA(Config{TrustDomain: "elsewhere.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Replace(elsewhere, elsewhere.Bundle().Roots()); err == nil || !strings.Contains(err.Error(), "elsewhere.example") {
+		t.Errorf("a CA took over another trust domain: %v", err)
 	}
 }

@@ -86,6 +86,21 @@ func (k *Keeper) Renew() {
 	}
 }
 
+// Follow renews at every change of the bundle until the context ends, and
+// returns nil then. It is for who has the CA's own bundle at hand.
+func (k *Keeper) Follow(ctx context.Context, bundle *Bundle) error {
+	changed := bundle.Changed()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+			changed = bundle.Changed()
+			k.Renew()
+		}
+	}
+}
+
 // Run keeps the SVID current until the context ends, and returns nil then.
 func (k *Keeper) Run(ctx context.Context) error {
 	retry := firstRetry

@@ -22,9 +22,9 @@ const (
 	pemKey         = "PRIVATE KEY"
 )
 
-// parseCertificates reads one or more PEM certificates and nothing else; what
+// ParseCertificates reads one or more PEM certificates and nothing else; what
 // names the text in errors.
-func parseCertificates(what string, text []byte) ([]*x509.Certificate, error) {
+func ParseCertificates(what string, text []byte) ([]*x509.Certificate, error) {
 	if len(text) > maxPEM {
 		return nil, fmt.Errorf("%s: longer than %d bytes", what, maxPEM)
 	}
@@ -52,7 +52,8 @@ func parseCertificates(what string, text []byte) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-func encodeCertificates(certs []*x509.Certificate) []byte {
+// EncodeCertificates returns certificates as concatenated PEM blocks.
+func EncodeCertificates(certs []*x509.Certificate) []byte {
 	var out bytes.Buffer
 	for _, c := range certs {
 		out.Write(pem.EncodeToMemory(&pem.Block{Type: pemCertificate, Bytes: c.Raw}))

@@ -35,10 +35,11 @@ func (ca *CA) Sign(request []byte, account mesh.Account) (chainPEM []byte, expir
 	return ca.sign(request, account, nil)
 }
 
-// SignXDS issues the certificate of the xDS server: the identity of XDSAccount,
-// and the DNS name XDSServerName for clients that check names.
-func (ca *CA) SignXDS(request []byte) (chainPEM []byte, expiry time.Time, err error) {
-	return ca.sign(request, XDSAccount, []string{XDSServerName})
+// SignXDS issues the certificate of the control plane: the identity of
+// XDSAccount, and for clients that check names the DNS name XDSServerName and
+// those given, such as "smi.smi-system.svc".
+func (ca *CA) SignXDS(request []byte, dnsNames ...string) (chainPEM []byte, expiry time.Time, err error) {
+	return ca.sign(request, XDSAccount, append([]string{XDSServerName}, dnsNames...))
 }
 
 func (ca *CA) sign(request []byte, account mesh.Account, dnsNames []string) ([]byte, time.Time, error) {
@@ -50,8 +51,8 @@ func (ca *CA) sign(request []byte, account mesh.Account, dnsNames []string) ([]b
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("%w for %s: %w", ErrRequest, account, err)
 	}
-	now := ca.clock()
-	expiry, err := ca.expiry(now)
+	now, held := ca.clock(), ca.signer.Load()
+	expiry, err := ca.expiry(now, held)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -66,19 +67,19 @@ func (ca *CA) sign(request []byte, account mesh.Account, dnsNames []string) ([]b
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		BasicConstraintsValid: true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, ca.chain[0], key, ca.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, held.chain[0], key, held.key)
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("certificate for %s: %w", account, err)
 	}
 	chain := pem.EncodeToMemory(&pem.Block{Type: pemCertificate, Bytes: der})
-	return append(chain, encodeCertificates(ca.chain[:len(ca.chain)-1])...), expiry, nil
+	return append(chain, EncodeCertificates(held.chain[:len(held.chain)-1])...), expiry, nil
 }
 
 // expiry is when a certificate signed now ends: after the TTL, but not after
 // any certificate above it, and never so soon that it could not be renewed.
-func (ca *CA) expiry(now time.Time) (time.Time, error) {
+func (ca *CA) expiry(now time.Time, held *signer) (time.Time, error) {
 	end := now.Add(ca.ttl)
-	for _, c := range ca.chain {
+	for _, c := range held.chain {
 		if c.NotAfter.Before(end) {
 			end = c.NotAfter
 		}
@@ -147,10 +148,11 @@ func (ca *CA) Source(account mesh.Account) CertificateSource {
 	})
 }
 
-// XDSSource returns the CertificateSource of the xDS server.
-func (ca *CA) XDSSource() CertificateSource {
+// XDSSource returns the CertificateSource of the control plane, with further DNS
+// names as SignXDS takes them.
+func (ca *CA) XDSSource(dnsNames ...string) CertificateSource {
 	return SourceFunc(func(_ context.Context, csr []byte) ([]byte, []byte, error) {
-		chain, _, err := ca.SignXDS(csr)
+		chain, _, err := ca.SignXDS(csr, dnsNames...)
 		return chain, ca.bundle.PEM(), err
 	})
 }

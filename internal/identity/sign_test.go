@@ -42,7 +42,7 @@ func uris(t *testing.T, texts ...string) []*url.URL {
 
 func parse(t *testing.T, chainPEM []byte) []*x509.Certificate {
 	t.Helper()
-	chain, err := parseCertificates("chain", chainPEM)
+	chain, err := ParseCertificates("chain", chainPEM)
 	if err != nil {
 		t.Fatal(err)
 	}

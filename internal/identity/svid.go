@@ -52,7 +52,7 @@ func newRequest() (*ecdsa.PrivateKey, []byte, error) {
 // refuse later: a certificate of another key, of no identity, or without a
 // chain to the roots that came with it.
 func newSVID(key *ecdsa.PrivateKey, chainPEM, bundlePEM []byte, now time.Time) (*SVID, error) {
-	chain, err := parseCertificates("certificate chain", chainPEM)
+	chain, err := ParseCertificates("certificate chain", chainPEM)
 	if err != nil {
 		return nil, err
 	}

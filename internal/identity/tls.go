@@ -75,6 +75,31 @@ func ServerTLS(holder Holder, bundle *Bundle) *tls.Config {
 	}
 }
 
+// ControlTLS is ServerTLS for a port where some services know their callers by
+// other means than a certificate, such as a token: it lets peers without one in
+// as well, and refuses those with one that does not verify. Each service must
+// refuse whom it cannot tell; PeerPrincipal returns ErrNoCertificate for them.
+func ControlTLS(holder Holder, bundle *Bundle) *tls.Config {
+	config := ServerTLS(holder, bundle)
+	verify := config.VerifyConnection
+	config.ClientAuth = tls.RequestClientCert
+	config.VerifyConnection = func(state tls.ConnectionState) error {
+		if len(state.PeerCertificates) == 0 {
+			return nil
+		}
+		return verify(state)
+	}
+	return config
+}
+
+// VerifyTLS is ClientTLS for a client that has no certificate yet, and so shows
+// none.
+func VerifyTLS(bundle *Bundle, server mesh.Principal) *tls.Config {
+	config := ClientTLS(nil, bundle, server)
+	config.GetClientCertificate = nil
+	return config
+}
+
 // ClientTLS returns the configuration of a client that shows the holder's SVID
 // and speaks with a server of exactly the given identity only (ID-6); the name
 // by which the server was dialled means nothing. TLS 1.3, HTTP/2.

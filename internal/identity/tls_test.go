@@ -36,7 +36,7 @@ func leaf(t *testing.T, ca *CA, change func(*x509.Certificate)) *x509.Certificat
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, ca.chain[0], key.Public(), ca.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, ca.Root(), key.Public(), ca.signer.Load().key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestPeerPrincipal(t *testing.T) {
 		"only a server":   {leaf(t, ca, func(c *x509.Certificate) { c.ExtKeyUsage = c.ExtKeyUsage[:1] }), "incompatible key usage"},
 		"only a client":   {leaf(t, ca, func(c *x509.Certificate) { c.ExtKeyUsage = c.ExtKeyUsage[1:] }), "incompatible key usage"},
 		"may sign itself": {leaf(t, ca, func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign }), "signs others"},
-		"the root":        {ca.chain[0], "signs others"},
+		"the root":        {ca.Root(), "signs others"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, err := ca.Bundle().PeerPrincipal(tls.ConnectionState{PeerCertificates: []*x509.Certificate{c.cert}})
