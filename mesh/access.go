@@ -59,7 +59,8 @@ type Workload struct {
 	ID      string
 	Account Account
 	Mode    Mode
-	// Ports are the pods' ports that something may call, sorted by number.
+	// Ports are the pods' ports that something may call, sorted by number. On a
+	// cluster, AnyPort is among them.
 	Ports []InboundPort
 	// Policy is what may be called there; nil grants nothing.
 	Policy *Policy
@@ -67,12 +68,17 @@ type Workload struct {
 	// destination behind them, or behind a backend of their splits, grants it
 	// something, does not enforce or is outside the mesh; sorted.
 	Reaches []*ServicePort
+	// ReachesPods are the pods that its account may send to by their addresses, for
+	// the same reasons; sorted by ID.
+	ReachesPods []*PodGroup
 	// Pods are the names of the pods of the class, sorted.
 	Pods []Name
 }
 
 // InboundPort is a port of a workload's pods.
 type InboundPort struct {
+	// Number may be AnyPort. Then the ports of UsuallyServerFirst, as far as they
+	// are not listed, are TCP.
 	Number   uint16
 	Protocol Protocol
 	// Plaintext opens the port to peers without identity (AC-18). Those that

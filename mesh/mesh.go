@@ -12,6 +12,9 @@ type Mesh struct {
 	Workloads []*Workload
 	// Policies hold, per destination account, what it grants; sorted by account.
 	Policies []*Policy
+	// Addresses tell what is in the mesh by its address; nil in the standalone
+	// runtime, where destinations are told by name.
+	Addresses *Addresses
 	// Findings say what is wrong with the resources, and where; sorted.
 	Findings []Finding
 }

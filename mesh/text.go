@@ -36,6 +36,7 @@ func (m *Mesh) WriteText(w io.Writer) error {
 	for _, workload := range workloads {
 		p.workload(workload)
 	}
+	p.addresses(m.Addresses)
 	p.findings(m.Findings)
 	return p.out.Flush()
 }
@@ -171,11 +172,44 @@ func (p *textPrinter) workload(w *Workload) {
 		p.line(1, "pod ", pod.String())
 	}
 	for _, port := range w.Ports {
+		if port.Number == AnyPort {
+			continue // Last.
+		}
 		p.line(1, "serves ", string(port.Protocol), " port ", number(port.Number), mark(port.Plaintext, "open to peers without identity"))
+	}
+	if len(w.Ports) > 0 && w.Ports[0].Number == AnyPort {
+		p.line(1, "serves any other port")
 	}
 	for _, port := range w.Reaches {
 		p.line(1, "reaches ", port.Service.String(), ":", number(port.Number))
 	}
+	for _, group := range w.ReachesPods {
+		if len(group.Addresses) > 0 {
+			p.line(1, "reaches pods of ", group.Account.String(), " at ", joined(group.Addresses))
+		}
+	}
+}
+
+func (p *textPrinter) addresses(a *Addresses) {
+	if a == nil {
+		return
+	}
+	p.section("addresses")
+	for _, prefix := range a.Inside {
+		p.line(1, "in the mesh ", prefix.String())
+	}
+	for _, prefix := range a.Outside {
+		p.line(1, "outside ", prefix.String())
+	}
+}
+
+// joined writes a list.
+func joined[T fmt.Stringer](list []T) string {
+	texts := make([]string, len(list))
+	for i, item := range list {
+		texts[i] = item.String()
+	}
+	return strings.Join(texts, ", ")
 }
 
 func (p *textPrinter) findings(findings []Finding) {

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"github.com/smi-project/smi/internal/store"
@@ -19,6 +20,13 @@ type Config struct {
 	// Floor is the mode below which nothing leads, neither Mode nor a namespace's
 	// label (AC-16); Permissive, which is no floor, when empty.
 	Floor mesh.Mode
+	// Sidecars tells that pods are those of a cluster: meshed are those that have a
+	// sidecar, and no others, and they may listen on ports that nothing declares.
+	Sidecars bool
+	// Ranges are those that the cluster gives its pods and Services addresses from,
+	// as far as they are known. An address in them that nobody has is refused and
+	// not taken for one outside the mesh. Only with Sidecars.
+	Ranges []netip.Prefix
 }
 
 // Compiler turns snapshots into meshes. It remembers the last walk, so that
@@ -36,9 +44,11 @@ type Compiler struct {
 	rootStage     stage[rootStageInputs, rootSet]
 	callerStage   stage[callerStageInputs, callerSet]
 	classStage    stage[classStageInputs, classSet]
+	groupStage    stage[groupStageInputs, groupSet]
+	addressStage  stage[addressStageInputs, mesh.Addresses]
 	workloadStage stage[workloadStageInputs, workloadSet]
 
-	groups     memo[mesh.Name, routeGroupInputs, *routeGroup]
+	httpRoutes memo[mesh.Name, routeGroupInputs, *routeGroup]
 	portRoutes memo[mesh.Name, portRouteInputs, *portRoute]
 	modes      memo[string, modeInputs, *namespaceMode]
 	pods       memo[mesh.Name, podInputs, *pod]
@@ -54,6 +64,7 @@ type Compiler struct {
 	nested     memo[mesh.Name, nestedInputs, *nested]
 	roots      memo[mesh.Name, rootInputs, *root]
 	callers    memo[portKey, callersInputs, *callers]
+	groups     memo[string, groupInputs, *group]
 	workloads  memo[string, workloadInputs, *mesh.Workload]
 }
 
@@ -90,9 +101,14 @@ func (c *Compiler) Compile(s *store.Snapshot) *mesh.Mesh {
 	roots := c.rootStage.get(rootStageInputs{services, splits}, c.resolveRoots)
 	callers := c.callerStage.get(callerStageInputs{roots, policies}, c.resolveCallers)
 	classes := c.classStage.get(classStageInputs{pods, services}, c.resolveClasses)
-	workloads := c.workloadStage.get(workloadStageInputs{classes, policies, callers}, c.resolveWorkloads)
+	groups := c.groupStage.get(groupStageInputs{classes, policies}, c.resolveGroups)
+	workloads := c.workloadStage.get(workloadStageInputs{classes, policies, callers, groups}, c.resolveWorkloads)
 
 	findings := slices.Concat(routes.findings, pods.findings, bindings.findings, services.findings, policies.findings, splits.findings, roots.findings)
 	slices.SortStableFunc(findings, mesh.Finding.Compare)
-	return mesh.New(c.config.TrustDomain, roots.all, workloads.all, policies.all, findings)
+	m := mesh.New(c.config.TrustDomain, roots.all, workloads.all, policies.all, findings)
+	if c.config.Sidecars {
+		m.Addresses = c.addressStage.get(addressStageInputs{pods, services}, c.resolveAddresses)
+	}
+	return m
 }

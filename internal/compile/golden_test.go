@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/smi-project/smi/internal/compile"
@@ -119,7 +120,32 @@ func readObjects(t *testing.T, path string) []store.Object {
 	for _, f := range read.Findings {
 		t.Errorf("%s: %s", f.Object, f.Message)
 	}
-	return slices.Clone(read.Objects)
+	return withStatus(slices.Clone(read.Objects))
+}
+
+// Annotations by which a case gives a pod the status that files cannot have.
+const (
+	addressesOfPod = "test/addresses"
+	unreadyPod     = "test/unready"
+)
+
+func withStatus(objects []store.Object) []store.Object {
+	for i, o := range objects {
+		pod, ok := o.(*corev1.Pod)
+		if !ok || pod.Annotations[addressesOfPod] == "" {
+			continue
+		}
+		pod = pod.DeepCopy()
+		for ip := range strings.SplitSeq(pod.Annotations[addressesOfPod], ",") {
+			pod.Status.PodIPs = append(pod.Status.PodIPs, corev1.PodIP{IP: ip})
+		}
+		pod.Status.PodIP = pod.Status.PodIPs[0].IP
+		if pod.Annotations[unreadyPod] != "" {
+			pod.Status.Conditions = nil
+		}
+		objects[i] = pod
+	}
+	return objects
 }
 
 func readConfig(t *testing.T, folder string) compile.Config {

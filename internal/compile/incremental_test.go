@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/smi-project/smi/internal/compile"
 	"github.com/smi-project/smi/internal/oracle"
 	"github.com/smi-project/smi/internal/oracle/worldgen"
+	"github.com/smi-project/smi/internal/sidecar"
 	"github.com/smi-project/smi/internal/store"
 	"github.com/smi-project/smi/mesh"
 )
@@ -31,13 +33,18 @@ func TestIncrementalEqualsFresh(t *testing.T) {
 		dice := rand.New(rand.NewPCG(seed, 1))
 		world := worldgen.Pure(seed)
 		config := compile.Config{Mode: mesh.Mode(world.Config.Mode), Floor: mesh.Mode(world.Config.Floor)}
+		objects := objectsOf
+		if seed%2 == 1 {
+			config.Sidecars, config.Ranges = true, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/25")}
+			objects = func(w *oracle.World) []store.Object { return onCluster(objectsOf(w)) }
+		}
 		s := store.New()
-		s.Put(objectsOf(world)...)
+		s.Put(objects(world)...)
 		// Objects of other worlds have the same vocabulary, so that they replace
 		// some, refer to some and conflict with some.
 		var pool []store.Object
 		for other := range uint64(4) {
-			pool = append(pool, objectsOf(worldgen.Pure(seed+other))...)
+			pool = append(pool, objects(worldgen.Pure(seed+other))...)
 		}
 		longLived := compile.New(config)
 		var log []string
@@ -71,6 +78,23 @@ func objectsOf(w *oracle.World) []store.Object {
 	all = appendObjects(all, w.TCPRoutes)
 	all = appendObjects(all, w.UDPRoutes)
 	return appendObjects(all, w.TrafficSplits)
+}
+
+// onCluster gives most pods a sidecar, and each an address.
+func onCluster(objects []store.Object) []store.Object {
+	for i, o := range objects {
+		pod, ok := o.(*corev1.Pod)
+		if !ok {
+			continue
+		}
+		pod = pod.DeepCopy()
+		if i%4 > 0 {
+			pod.Spec.InitContainers = append(pod.Spec.InitContainers, corev1.Container{Name: sidecar.Container})
+		}
+		pod.Status.PodIP = fmt.Sprintf("10.0.0.%d", i)
+		objects[i] = pod
+	}
+	return objects
 }
 
 func appendObjects[T store.Object](all []store.Object, list []T) []store.Object {

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/smi-project/smi/internal/sidecar"
 	"github.com/smi-project/smi/mesh"
 )
 
@@ -19,22 +20,22 @@ const (
 	annotationEmptyBacken = "smi-spec.io/empty-backends"
 )
 
-// sidecarPorts are the sidecar's own, which no rule can open (SP-7).
-var sidecarPorts = map[uint16]bool{15000: true, 15001: true, 15002: true, 15006: true, 15020: true, 15021: true, 15022: true}
-
 // pod is what the mesh needs to know of a Pod.
 type pod struct {
-	name      mesh.Name
-	account   mesh.Account
-	owner     string
-	labels    map[string]string
-	meshed    bool
-	ready     bool
-	address   string
-	ports     []containerPort
-	plaintext map[uint16]bool
-	mode      mesh.Mode
-	findings  []mesh.Finding
+	name    mesh.Name
+	account mesh.Account
+	owner   string
+	labels  map[string]string
+	meshed  bool
+	ready   bool
+	// addresses are the pod's, the first one before others; hostNetwork tells that
+	// they are the node's.
+	addresses   []string
+	hostNetwork bool
+	ports       []containerPort
+	plaintext   map[uint16]bool
+	mode        mesh.Mode
+	findings    []mesh.Finding
 }
 
 type containerPort struct {
@@ -53,9 +54,24 @@ func (p *pod) portNamed(name string) (uint16, bool) {
 	return 0, false
 }
 
+// address is that of a family where the pod has one, else its first.
+func (p *pod) address(ipv6 bool) string {
+	for _, a := range p.addresses {
+		if strings.Contains(a, ":") == ipv6 {
+			return a
+		}
+	}
+	if len(p.addresses) == 0 {
+		return ""
+	}
+	return p.addresses[0]
+}
+
 type podInputs struct {
 	object *corev1.Pod
 	mode   mesh.Mode
+	// sidecars is that of the configuration.
+	sidecars bool
 }
 
 func (i podInputs) equal(o podInputs) bool { return i == o }
@@ -74,8 +90,12 @@ func buildPod(in podInputs) *pod {
 		owner:   o.Name,
 		labels:  o.Labels,
 		meshed:  o.Labels[labelInject] != "disabled",
-		address: o.Status.PodIP,
 		mode:    in.mode,
+
+		addresses: podAddresses(o), hostNetwork: o.Spec.HostNetwork,
+	}
+	if in.sidecars {
+		p.meshed = hasSidecar(o)
 	}
 	if p.account.Name == "" {
 		p.account.Name = "default"
@@ -100,6 +120,25 @@ func buildPod(in podInputs) *pod {
 	p.plaintext = plaintextPorts(r, o, p)
 	p.findings = r.findings
 	return p
+}
+
+// hasSidecar tells whether a pod of a cluster is meshed: whether it has what the
+// injector adds. A pod in the node's network cannot be.
+func hasSidecar(o *corev1.Pod) bool {
+	return !o.Spec.HostNetwork && slices.ContainsFunc(o.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == sidecar.Container })
+}
+
+func podAddresses(o *corev1.Pod) []string {
+	var found []string
+	if o.Status.PodIP != "" {
+		found = append(found, o.Status.PodIP)
+	}
+	for _, ip := range o.Status.PodIPs {
+		if ip.IP != "" && !slices.Contains(found, ip.IP) {
+			found = append(found, ip.IP)
+		}
+	}
+	return found
 }
 
 // plaintextPorts reads the annotation of AC-18: numbers or names of container

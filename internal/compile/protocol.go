@@ -36,12 +36,6 @@ var byPortName = map[string]mesh.Protocol{
 	"udp":   mesh.TCP,
 }
 
-// serverFirst are the ports on which the server usually speaks first, so that
-// nothing could be recognised from the client's bytes (PR-2).
-var serverFirst = map[uint16]bool{
-	25: true, 587: true, 3306: true, 4444: true, 5432: true, 6379: true, 9300: true, 11211: true,
-}
-
 // declaredProtocol is what a Service port declares (PR-1), and Undeclared where
 // it declares nothing.
 func declaredProtocol(p *corev1.ServicePort) mesh.Protocol {
@@ -63,7 +57,7 @@ func declaredProtocol(p *corev1.ServicePort) mesh.Protocol {
 // orServerFirst makes an undeclared protocol TCP where the port number is a
 // usual one of servers that speak first (PR-2).
 func orServerFirst(protocol mesh.Protocol, number uint16) mesh.Protocol {
-	if protocol == mesh.Undeclared && serverFirst[number] {
+	if protocol == mesh.Undeclared && mesh.UsuallyServerFirst(number) {
 		return mesh.TCP
 	}
 	return protocol

@@ -34,7 +34,7 @@ func (i podPortsInputs) equal(o podPortsInputs) bool {
 func buildPodPorts(in podPortsInputs) *podPorts {
 	p := &podPorts{protocols: map[uint16]mesh.Protocol{}, servicePorts: map[uint16]uint16{}}
 	for _, c := range in.pod.ports {
-		if !c.udp && !sidecarPorts[c.number] {
+		if !c.udp && !mesh.OfSidecar(c.number) {
 			p.protocols[c.number] = mesh.Undeclared
 		}
 	}
@@ -44,7 +44,7 @@ func buildPodPorts(in podPortsInputs) *podPorts {
 				continue
 			}
 			number, ok := targetPort(sp.written, in.pod)
-			if !ok || sidecarPorts[number] {
+			if !ok || mesh.OfSidecar(number) {
 				continue
 			}
 			known, ok := p.protocols[number]

@@ -38,6 +38,9 @@ type servicePort struct {
 	targets []target
 	// outside are endpoints that are no pods.
 	outside []mesh.Endpoint
+	// unready tells that pods count as ready that are not
+	// (publishNotReadyAddresses), ipv6 that the Service's first family is IPv6.
+	unready, ipv6 bool
 }
 
 type target struct {
@@ -103,13 +106,15 @@ func buildServicePort(r *report, i int, in serviceInputs) *servicePort {
 		return nil
 	}
 	p := &servicePort{written: written, name: written.Name, number: uint16(written.Port), declared: declaredProtocol(written)}
+	p.unready = in.object.Spec.PublishNotReadyAddresses
+	p.ipv6 = len(in.object.Spec.IPFamilies) > 0 && in.object.Spec.IPFamilies[0] == corev1.IPv6Protocol
 	p.protocol = orServerFirst(p.declared, p.number)
 	for _, pod := range in.pods {
 		number, ok := targetPort(written, pod)
 		switch {
 		case !ok:
 			r.warnf(place{"TS-4", field + ".targetPort", "NoSuchPort"}, "pod %s has no container port named %s, so it gets nothing from this port", pod.name.Name, quote(written.TargetPort.StrVal))
-		case sidecarPorts[number] && pod.meshed:
+		case mesh.OfSidecar(number) && pod.meshed:
 			r.errorf(place{"SP-7", field + ".targetPort", "SidecarPort"}, "%d belongs to the sidecar and cannot be served by pod %s", number, pod.name.Name)
 		default:
 			p.targets = append(p.targets, target{pod: pod, port: number})
@@ -167,9 +172,12 @@ func compareEndpoints(a, b mesh.Endpoint) int {
 	return cmp.Or(cmp.Compare(a.Address, b.Address), a.Pod.Compare(b.Pod), cmp.Compare(a.Port, b.Port))
 }
 
+// takes tells whether a pod takes traffic.
+func (p *servicePort) takes(t target) bool { return t.pod.ready || p.unready }
+
 // ready tells whether anything behind the port can take traffic.
 func (p *servicePort) ready() bool {
-	return len(p.outside) > 0 || slices.ContainsFunc(p.targets, func(t target) bool { return t.pod.ready })
+	return len(p.outside) > 0 || slices.ContainsFunc(p.targets, p.takes)
 }
 
 // speaks tells what a pod's port speaks, after all Services were heard.
@@ -192,9 +200,9 @@ func (p *servicePort) destination(t target, speaks speaks) mesh.Destination {
 func (p *servicePort) endpoints(speaks speaks) []mesh.Endpoint {
 	found := slices.Clone(p.outside)
 	for _, t := range p.targets {
-		if t.pod.ready {
+		if p.takes(t) {
 			found = append(found, mesh.Endpoint{
-				Destination: p.destination(t, speaks), Pod: t.pod.name, Workload: t.pod.owner, Address: t.pod.address,
+				Destination: p.destination(t, speaks), Pod: t.pod.name, Workload: t.pod.owner, Address: t.pod.address(p.ipv6),
 			})
 		}
 	}

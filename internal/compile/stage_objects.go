@@ -22,12 +22,12 @@ type routeStageInputs struct {
 }
 
 func (c *Compiler) readRoutes(in routeStageInputs) *routes {
-	c.groups.begin()
+	c.httpRoutes.begin()
 	c.portRoutes.begin()
 	out := &routes{groups: make(map[mesh.Name]*routeGroup, in.groups.Len()), ports: make(map[mesh.Name]*portRoute, in.ports.Len())}
 	for _, o := range in.groups.All() {
 		name := mesh.Name{Namespace: o.Namespace, Name: o.Name}
-		g := c.groups.get(name, routeGroupInputs{object: o}, buildRouteGroup)
+		g := c.httpRoutes.get(name, routeGroupInputs{object: o}, buildRouteGroup)
 		out.groups[name] = g
 		out.findings = append(out.findings, g.findings...)
 	}
@@ -37,7 +37,7 @@ func (c *Compiler) readRoutes(in routeStageInputs) *routes {
 		out.ports[name] = r
 		out.findings = append(out.findings, r.findings...)
 	}
-	c.groups.end()
+	c.httpRoutes.end()
 	c.portRoutes.end()
 	return out
 }
@@ -88,7 +88,7 @@ func (c *Compiler) readPods(in podStageInputs) *podSet {
 		if !labelled {
 			mode = c.config.Mode
 		}
-		p := c.pods.get(mesh.Name{Namespace: o.Namespace, Name: o.Name}, podInputs{object: o, mode: mode}, buildPod)
+		p := c.pods.get(mesh.Name{Namespace: o.Namespace, Name: o.Name}, podInputs{object: o, mode: mode, sidecars: c.config.Sidecars}, buildPod)
 		out.add(p)
 	}
 	c.pods.end()

@@ -55,7 +55,7 @@ func (c *Compiler) resolveClasses(in classStageInputs) *classSet {
 	out := &classSet{pods: in.pods, ofPods: make([]*class, len(in.pods.all))}
 	for i, p := range in.pods.all {
 		if p.meshed {
-			out.ofPods[i] = c.classes.get(p.name, classInputs{pod: p, ports: in.services.ports[i]}, buildClass)
+			out.ofPods[i] = c.classes.get(p.name, classInputs{pod: p, ports: in.services.ports[i], sidecars: c.config.Sidecars}, buildClass)
 		}
 	}
 	c.classes.end()
@@ -137,21 +137,12 @@ func (c *Compiler) resolveCallers(in callerStageInputs) *callerSet {
 		out.all[i] = k
 	}
 	c.callers.end()
-	out.reach = reachAfter(c.callerStage.out, out.all)
+	if last := c.callerStage.out; last != nil {
+		out.reach = last.reach.following(last.all, out.all)
+	} else {
+		out.reach = buildReach(out.all)
+	}
 	return out
-}
-
-// reachAfter is who may send where, made from what it was at the last walk.
-func reachAfter(last *callerSet, all []*callers) *reach {
-	if last != nil && slices.Equal(last.all, all) {
-		return last.reach
-	}
-	if last != nil && len(last.all) == len(all) {
-		if r, ok := last.reach.after(last.all, all); ok {
-			return r
-		}
-	}
-	return buildReach(all)
 }
 
 // eachPort visits the port itself and the ports of its splits' backends, as long
@@ -206,14 +197,19 @@ type workloadStageInputs struct {
 	classes  *classSet
 	policies *policySet
 	callers  *callerSet
+	groups   *groupSet
 }
 
 func (c *Compiler) resolveWorkloads(in workloadStageInputs) *workloadSet {
 	c.workloads.begin()
 	out := &workloadSet{all: make([]*mesh.Workload, 0, len(in.classes.all))}
-	for _, m := range in.classes.all {
+	for i, m := range in.classes.all {
 		m.lookUp(in.policies, in.callers.reach)
 		inputs := workloadInputs{class: m.class, policy: m.policy, pods: m.pods, ports: in.callers.ports, reaches: m.reaches}
+		if c.config.Sidecars {
+			inputs.group = in.groups.all[i].pods
+			inputs.reachesPods = in.groups.reachedBy(m.principal)
+		}
 		out.all = append(out.all, c.workloads.get(m.class.id, inputs, buildWorkload))
 	}
 	c.workloads.end()

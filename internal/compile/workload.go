@@ -24,6 +24,8 @@ func (c *class) same(o *class) bool { return c.id == o.id }
 type classInputs struct {
 	pod   *pod
 	ports *podPorts
+	// sidecars is that of the configuration.
+	sidecars bool
 }
 
 func (i classInputs) equal(o classInputs) bool { return i == o }
@@ -32,6 +34,13 @@ func buildClass(in classInputs) *class {
 	c := &class{account: in.pod.account, mode: in.pod.mode}
 	for _, number := range slices.Sorted(maps.Keys(in.ports.protocols)) {
 		c.ports = append(c.ports, mesh.InboundPort{Number: number, Protocol: in.ports.protocols[number], Plaintext: in.pod.plaintext[number]})
+	}
+	if in.sidecars {
+		for _, number := range slices.Sorted(maps.Keys(in.pod.plaintext)) {
+			if _, declared := in.ports.protocols[number]; !declared {
+				c.ports = append(c.ports, undeclaredPort(number, true))
+			}
+		}
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %v", c.account, c.mode, c.ports))
 	c.id = hex.EncodeToString(sum[:16])
@@ -137,15 +146,22 @@ type workloadInputs struct {
 	reaches []int
 	ports   []*mesh.ServicePort
 	pods    []*pod
+	// group and reachesPods are nil but on a cluster.
+	group       *mesh.PodGroup
+	reachesPods []*mesh.PodGroup
 }
 
 func (i workloadInputs) equal(o workloadInputs) bool {
 	return i.class.id == o.class.id && i.policy == o.policy && slices.Equal(i.pods, o.pods) &&
+		i.group == o.group && slices.Equal(i.reachesPods, o.reachesPods) &&
 		slices.EqualFunc(i.reaches, o.reaches, func(a, b int) bool { return i.ports[a] == o.ports[b] })
 }
 
 func buildWorkload(in workloadInputs) *mesh.Workload {
-	w := &mesh.Workload{ID: in.class.id, Account: in.class.account, Mode: in.class.mode, Ports: in.class.ports, Policy: in.policy}
+	w := &mesh.Workload{ID: in.class.id, Account: in.class.account, Mode: in.class.mode, Ports: in.class.ports, Policy: in.policy, ReachesPods: in.reachesPods}
+	if in.group != nil {
+		w.Ports = in.group.Ports
+	}
 	for _, i := range in.reaches {
 		w.Reaches = append(w.Reaches, in.ports[i])
 	}
@@ -178,6 +194,20 @@ func buildReach(all []*callers) *reach {
 		}
 	}
 	return r
+}
+
+// following is the reach of these callers, made from this one, which is that of
+// the last walk's.
+func (r *reach) following(was, now []*callers) *reach {
+	if slices.Equal(was, now) {
+		return r
+	}
+	if len(was) == len(now) {
+		if next, ok := r.after(was, now); ok {
+			return next
+		}
+	}
+	return buildReach(now)
 }
 
 // after is the reach once the callers are others than it was built from, which

@@ -21,7 +21,7 @@ var mutants = []mutant{
 	// What a port speaks.
 	{"port-name-ignored", "PR-1", "internal/compile/protocol.go", "if protocol, ok := byPortName[name]; ok {", "if protocol, ok := byPortName[name+\"?\"]; ok {"},
 	{"contradiction-is-http", "PR-1", "internal/compile/protocol.go", "default:\n\t\treturn mesh.TCP", "default:\n\t\treturn mesh.HTTP"},
-	{"usual-ports-forgotten", "PR-2", "internal/compile/protocol.go", "if protocol == mesh.Undeclared && serverFirst[number] {", "if false && serverFirst[number] {"},
+	{"usual-ports-forgotten", "PR-2", "internal/compile/protocol.go", "if protocol == mesh.Undeclared && mesh.UsuallyServerFirst(number) {", "if false && mesh.UsuallyServerFirst(number) {"},
 	{"http2-not-recognised", "PR-2", "internal/render/envoy/listener_inner.go", `"'http/1.1'", "'h2c'"}`, `"'http/1.1'"}`},
 	{"silence-is-http", "PR-2", "internal/compile/protocol.go", "\t}\n\treturn mesh.Undeclared\n}", "\t}\n\treturn mesh.HTTP\n}"},
 	{"websocket-refused", "PR-3", "internal/render/envoy/http.go", `{{UpgradeType: "websocket"}}`, "{}"},

@@ -43,6 +43,9 @@ type Options struct {
 	// EncodedSlashes lets paths with %2F or %5C pass instead of refusing them
 	// with 400 (SP-9).
 	EncodedSlashes bool
+	// RefuseOutside refuses, on a cluster, what pods send to destinations outside the
+	// mesh, instead of letting it pass (PR-5).
+	RefuseOutside bool
 	// Metrics is how proxies report what they did.
 	Metrics Metrics
 	// AccessLogPath, where set, is a file such as /dev/stdout that each proxy

@@ -16,9 +16,16 @@ type ServicePort struct {
 	Port    uint16
 }
 
-// Placement says where a proxy stands: the standalone runtime, in which each
-// pod has an address of its own for the sidecar and one for the application.
+// Placement says where a proxy stands: on a cluster, or in the standalone
+// runtime, in which each pod has an address of its own for the sidecar and one
+// for the application.
 type Placement struct {
+	// Cluster tells that the proxy stands in a pod's network namespace, in which
+	// package redirect brings connections to it. Then IPv6 is the only other field
+	// that counts: whether the pod has IPv6. All pods of a class get the same
+	// resources.
+	Cluster bool
+	IPv6    bool
 	// SidecarAddress is where the mesh reaches the pod and where its application
 	// reaches the mesh.
 	SidecarAddress string
@@ -34,7 +41,7 @@ type Placement struct {
 }
 
 func (p Placement) equal(o Placement) bool {
-	return p.SidecarAddress == o.SidecarAddress && p.AppAddress == o.AppAddress &&
+	return p.Cluster == o.Cluster && p.IPv6 == o.IPv6 && p.SidecarAddress == o.SidecarAddress && p.AppAddress == o.AppAddress &&
 		p.OutboundPort == o.OutboundPort && p.RequestPort == o.RequestPort && maps.Equal(p.Upstreams, o.Upstreams)
 }
 
