@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc"
 
 	"github.com/smi-project/smi/internal/compile"
 	"github.com/smi-project/smi/internal/identity"
@@ -31,12 +33,21 @@ type Config struct {
 	// Place tells where the sidecar of a pod is, and false where there is none
 	// to be configured. It is called during every push.
 	Place func(pod mesh.Name) (envoy.Placement, bool)
+	// BeforePush, where set, is called before a push looks at the store: what the
+	// store holds by then is in the push.
+	BeforePush func()
 	// OnMesh, where set, is told of every new mesh after it was published.
 	OnMesh func(*mesh.Mesh)
+	// OnPush, where set, is told what each push took, after OnMesh.
+	OnPush func(Push)
 	// OnProxy, where set, is told of every change of a proxy's status. It must
 	// return quickly.
 	OnProxy func(xds.ProxyStatus)
-	Logger  *slog.Logger
+	// Beside, where set, registers services that share the port of xDS. Peers
+	// without a certificate reach them, and them alone: they have to find out by
+	// other means who calls.
+	Beside func(grpc.ServiceRegistrar)
+	Logger *slog.Logger
 }
 
 // ControlPlane compiles, renders and publishes what a store holds.
@@ -58,6 +69,11 @@ type ControlPlane struct {
 	order []*view
 	// published are the views alone, as the server takes them.
 	published map[string]*xds.View
+}
+
+// Push tells how long the parts of one push took.
+type Push struct {
+	Compile, Render, Publish time.Duration
 }
 
 // view is what one proxy was published, with the resources it was made of.
@@ -103,14 +119,18 @@ func (c *ControlPlane) Run(ctx context.Context, listener net.Listener) error {
 	keeper := identity.NewKeeper(c.config.CA.XDSSource(), c.config.Logger)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return keeper.Run(ctx) })
+	group.Go(func() error { return keeper.Follow(ctx, c.config.CA.Bundle()) })
 	group.Go(func() error {
 		if _, err := keeper.Wait(ctx); err != nil {
 			return err
 		}
-		return c.server.Serve(ctx, listener, identity.ServerTLS(keeper, c.config.CA.Bundle()))
+		if c.config.Beside == nil {
+			return c.server.Serve(ctx, listener, identity.ServerTLS(keeper, c.config.CA.Bundle()))
+		}
+		return c.server.Serve(ctx, listener, identity.ControlTLS(keeper, c.config.CA.Bundle()), c.config.Beside)
 	})
 	group.Go(func() error {
-		c.loop(ctx)
+		c.Follow(ctx)
 		return nil
 	})
 	err := group.Wait()
@@ -118,6 +138,19 @@ func (c *ControlPlane) Run(ctx context.Context, listener net.Listener) error {
 		return nil
 	}
 	return err
+}
+
+// Register adds discovery to a gRPC server that was made with xds.Options, for who
+// serves other things on the same port. Otherwise Run does it.
+func (c *ControlPlane) Register(registrar grpc.ServiceRegistrar) { c.server.Register(registrar) }
+
+// Reconfigure gives the objects the meaning that they have with another
+// configuration. The next push compiles everything anew.
+func (c *ControlPlane) Reconfigure(config compile.Config) {
+	c.mu.Lock()
+	c.compiler = compile.New(config)
+	c.mu.Unlock()
+	c.Changed()
 }
 
 // Changed tells that the store or a placement has changed.
@@ -128,7 +161,8 @@ func (c *ControlPlane) Changed() {
 	}
 }
 
-func (c *ControlPlane) loop(ctx context.Context) {
+// Follow pushes what changes until the context ends.
+func (c *ControlPlane) Follow(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -161,16 +195,26 @@ func (c *ControlPlane) calm(ctx context.Context) {
 func (c *ControlPlane) Push() *mesh.Mesh {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.config.BeforePush != nil {
+		c.config.BeforePush()
+	}
+	began := time.Now()
 	snapshot := c.config.Store.Snapshot()
 	m := c.compiler.Compile(snapshot)
+	compiled := time.Now()
 	c.pushed = *snapshot
 	c.epochs = withdraw(c.epochs, c.mesh, m)
 	c.mesh = m
 	proxies := c.proxies(m)
 	c.makeViews(proxies, c.renderer.RenderList(m, proxies, c.epochs))
+	rendered := time.Now()
 	c.server.Publish(c.published)
+	published := time.Now()
 	if c.config.OnMesh != nil {
 		c.config.OnMesh(m)
+	}
+	if c.config.OnPush != nil {
+		c.config.OnPush(Push{Compile: compiled.Sub(began), Render: rendered.Sub(compiled), Publish: published.Sub(rendered)})
 	}
 	return m
 }
