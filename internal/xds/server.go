@@ -241,8 +241,11 @@ func Options(creds credentials.TransportCredentials) []grpc.ServerOption {
 			// the least loaded replica.
 			MaxConnectionAge:      8 * time.Hour,
 			MaxConnectionAgeGrace: 10 * time.Second,
-			Time:                  30 * time.Second,
-			Timeout:               10 * time.Second,
+			// A proxy always has a stream. What has none came to ask for a certificate,
+			// or to do nothing, for which it need not prove who it is.
+			MaxConnectionIdle: 30 * time.Second,
+			Time:              30 * time.Second,
+			Timeout:           10 * time.Second,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}
@@ -254,14 +257,19 @@ func (s *Server) Register(registrar grpc.ServiceRegistrar) {
 	discovery.RegisterAggregatedDiscoveryServiceServer(registrar, s)
 }
 
-// Serve serves discovery alone on a listener until the context ends, and then
-// closes all streams. The TLS configuration must ask for client certificates.
-func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.Config) error {
+// Serve serves discovery on a listener until the context ends, and then closes
+// all streams. The TLS configuration must ask for client certificates; a peer
+// without one gets no discovery, whatever the configuration lets in. What beside
+// registers is served as well, and has to find out by itself who calls.
+func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.Config, beside ...func(grpc.ServiceRegistrar)) error {
 	if config == nil || (config.ClientAuth == tls.NoClientCert && config.GetConfigForClient == nil) {
 		return errors.New("xds: the TLS configuration must require client certificates (ClientAuth)")
 	}
 	server := grpc.NewServer(Options(credentials.NewTLS(config))...)
 	s.Register(server)
+	for _, register := range beside {
+		register(server)
+	}
 	stop := context.AfterFunc(ctx, server.Stop)
 	defer stop()
 	if err := server.Serve(listener); err != nil && ctx.Err() == nil {
