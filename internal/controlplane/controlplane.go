@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc"
 
 	"github.com/smi-project/smi/internal/compile"
 	"github.com/smi-project/smi/internal/identity"
@@ -130,7 +129,7 @@ func (c *ControlPlane) Run(ctx context.Context, listener net.Listener) error {
 		return c.server.Serve(ctx, listener, identity.ControlTLS(keeper, c.config.CA.Bundle()), c.config.Beside)
 	})
 	group.Go(func() error {
-		c.Follow(ctx)
+		c.loop(ctx)
 		return nil
 	})
 	err := group.Wait()
@@ -139,10 +138,6 @@ func (c *ControlPlane) Run(ctx context.Context, listener net.Listener) error {
 	}
 	return err
 }
-
-// Register adds discovery to a gRPC server that was made with xds.Options, for who
-// serves other things on the same port. Otherwise Run does it.
-func (c *ControlPlane) Register(registrar grpc.ServiceRegistrar) { c.server.Register(registrar) }
 
 // Reconfigure gives the objects the meaning that they have with another
 // configuration. The next push compiles everything anew.
@@ -161,8 +156,7 @@ func (c *ControlPlane) Changed() {
 	}
 }
 
-// Follow pushes what changes until the context ends.
-func (c *ControlPlane) Follow(ctx context.Context) {
+func (c *ControlPlane) loop(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
