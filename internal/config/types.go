@@ -24,7 +24,7 @@ type Controller struct {
 	// ClusterDomain ends the full names of Services; "cluster.local" if empty.
 	ClusterDomain string `json:"clusterDomain,omitempty"`
 	// Service is the name of the Service in front of the controller, in its own
-	// namespace; "smi" if empty. Sidecars and the API server call it by that.
+	// namespace; "smi-controller" if empty. Sidecars and the API server call it by that.
 	Service string `json:"service,omitempty"`
 
 	// Mode is that of namespaces without the label smi-spec.io/access (AC-1, AC-16):

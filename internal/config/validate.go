@@ -32,7 +32,7 @@ const ManagedSecret = "smi-ca"
 func (c *Controller) setDefaults() {
 	c.TrustDomain = cmp.Or(c.TrustDomain, "cluster.local")
 	c.ClusterDomain = cmp.Or(c.ClusterDomain, "cluster.local")
-	c.Service = cmp.Or(c.Service, "smi")
+	c.Service = cmp.Or(c.Service, "smi-controller")
 	c.Mode = cmp.Or(c.Mode, mesh.Strict)
 	c.ModeFloor = cmp.Or(c.ModeFloor, mesh.Permissive)
 	c.Egress = cmp.Or(c.Egress, AllowEgress)
