@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/smi-project/smi/tools/image/internal/archive"
+	"github.com/smi-project/smi/tools/image/internal/debian"
 	"github.com/smi-project/smi/tools/image/internal/layer"
 	"github.com/smi-project/smi/tools/image/internal/project"
 )
@@ -51,7 +51,7 @@ the programs, fetches Envoy and calls this.`,
 }
 
 func (o smiOptions) run(ctx context.Context, out io.Writer) error {
-	packages, err := packageCache()
+	packages, err := debian.CacheDir()
 	if err != nil {
 		return err
 	}
@@ -114,14 +114,4 @@ func (o smiOptions) build(ctx context.Context, image project.Image, in project.I
 	}
 	fmt.Fprintf(table, "%s\tall\t%s\t\n", ref, digest)
 	return archive.WriteFile(filepath.Join(o.out, image.Name+".tar"), ref, index)
-}
-
-// packageCache is the folder for fetched packages, beside the tools that
-// tools/envoy.sh keeps.
-func packageCache() (string, error) {
-	if tools := os.Getenv("SMI_TOOLS_DIR"); tools != "" {
-		return filepath.Join(tools, "packages"), nil
-	}
-	caches, err := os.UserCacheDir()
-	return filepath.Join(caches, "smi", "tools", "packages"), err
 }

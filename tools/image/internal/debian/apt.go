@@ -58,7 +58,8 @@ func (a *apt) download(ctx context.Context, name, version string) (string, error
 	if _, err := a.run(ctx, "apt-get", "download", name+":"+a.arch+"="+version); err != nil {
 		return "", err
 	}
-	files, err := filepath.Glob(filepath.Join(a.dir, "packages", name+"_*_"+a.arch+".deb"))
+	// Its name ends in the architecture, or in "all".
+	files, err := filepath.Glob(filepath.Join(a.dir, "packages", name+"_*.deb"))
 	if err != nil {
 		return "", err
 	}

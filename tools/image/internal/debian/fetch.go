@@ -14,6 +14,16 @@ import (
 	"strings"
 )
 
+// CacheDir returns the folder for fetched packages: it lies beside the tools that
+// tools/envoy.sh keeps.
+func CacheDir() (string, error) {
+	if tools := os.Getenv("SMI_TOOLS_DIR"); tools != "" {
+		return filepath.Join(tools, "packages"), nil
+	}
+	caches, err := os.UserCacheDir()
+	return filepath.Join(caches, "smi", "tools", "packages"), err
+}
+
 // Fetch returns the paths of the packages' files, in their order. Those that the
 // folder cache does not hold yet are fetched into it. The pins are all for one
 // architecture. Whatever is returned has the SHA-256 that is pinned.
@@ -88,12 +98,14 @@ func place(from, to string) error {
 
 // Renew returns the text of the list of pins with the versions that are offered
 // now. It fetches every package to know its SHA-256.
-func Renew(ctx context.Context) (string, error) {
-	text, pins, err := parse(list)
+func Renew(ctx context.Context) (string, error) { return renewed(ctx, list) }
+
+func renewed(ctx context.Context, text string) (string, error) {
+	head, pins, err := parse(text)
 	if err != nil {
 		return "", err
 	}
-	renewed := map[Pin]Pin{}
+	current := map[Pin]Pin{}
 	arches := map[string][]Pin{}
 	for _, pin := range pins {
 		arches[pin.Arch] = append(arches[pin.Arch], pin)
@@ -105,7 +117,7 @@ func Renew(ctx context.Context) (string, error) {
 				if err != nil {
 					return err
 				}
-				renewed[pin] = now
+				current[pin] = now
 			}
 			return nil
 		})
@@ -115,10 +127,10 @@ func Renew(ctx context.Context) (string, error) {
 	}
 	lines := make([]string, 0, len(pins))
 	for _, pin := range pins {
-		lines = append(lines, renewed[pin].String())
+		lines = append(lines, current[pin].String())
 	}
 	slices.Sort(lines)
-	return text + strings.Join(lines, "\n") + "\n", nil
+	return head + strings.Join(lines, "\n") + "\n", nil
 }
 
 func renew(ctx context.Context, a *apt, pin Pin) (Pin, error) {
