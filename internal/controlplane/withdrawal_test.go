@@ -27,13 +27,27 @@ func TestWithdrawBumpsOnlyWhatWasLost(t *testing.T) {
 		before, after []*mesh.Grant
 		lost          map[mesh.Principal]bool
 	}{
-		"nothing changed":                  {before: []*mesh.Grant{both}, after: []*mesh.Grant{both}},
-		"a grant was added":                {before: []*mesh.Grant{both}, after: []*mesh.Grant{both, grant(mesh.Grant{Connections: true}, ann)}},
-		"the only grant is gone":           {before: []*mesh.Grant{both}, lost: map[mesh.Principal]bool{ann: true, bob: true}},
-		"one source is gone":               {before: []*mesh.Grant{both}, after: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{read}}, bob)}, lost: map[mesh.Principal]bool{ann: true}},
-		"another grant allows the same":    {before: []*mesh.Grant{both}, after: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{sameRead}}, ann, bob)}},
-		"a connection grant allows it":     {before: []*mesh.Grant{both}, after: []*mesh.Grant{grant(mesh.Grant{Connections: true}, ann, bob)}},
-		"one of two matches is gone":       {before: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{read, write}}, ann)}, after: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{read}}, ann)}, lost: map[mesh.Principal]bool{ann: true}},
+		"nothing changed":               {before: []*mesh.Grant{both}, after: []*mesh.Grant{both}},
+		"a grant was added":             {before: []*mesh.Grant{both}, after: []*mesh.Grant{both, grant(mesh.Grant{Connections: true}, ann)}},
+		"the only grant is gone":        {before: []*mesh.Grant{both}, lost: map[mesh.Principal]bool{ann: true, bob: true}},
+		"one source is gone":            {before: []*mesh.Grant{both}, after: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{read}}, bob)}, lost: map[mesh.Principal]bool{ann: true}},
+		"another grant allows the same": {before: []*mesh.Grant{both}, after: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{sameRead}}, ann, bob)}},
+		"a connection grant allows it":  {before: []*mesh.Grant{both}, after: []*mesh.Grant{grant(mesh.Grant{Connections: true}, ann, bob)}},
+		"one of two matches is gone":    {before: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{read, write}}, ann)}, after: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{read}}, ann)}, lost: map[mesh.Principal]bool{ann: true}},
+		"two grants allow it together": {
+			before: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{read, write}}, ann)},
+			after:  []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{sameRead}}, ann), grant(mesh.Grant{Matches: []*mesh.Match{write}}, ann)},
+		},
+		"two grants, of which one is for another source": {
+			before: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{read, write}}, ann)},
+			after:  []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{read}}, ann), grant(mesh.Grant{Matches: []*mesh.Match{write}}, bob)},
+			lost:   map[mesh.Principal]bool{ann: true},
+		},
+		"two grants, of which one is for another port": {
+			before: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{read, write}}, ann)},
+			after:  []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{read}}, ann), grant(mesh.Grant{Matches: []*mesh.Match{write}, Ports: []uint16{81}}, ann)},
+			lost:   map[mesh.Principal]bool{ann: true},
+		},
 		"connections became requests":      {before: []*mesh.Grant{grant(mesh.Grant{Connections: true}, ann)}, after: []*mesh.Grant{grant(mesh.Grant{Matches: []*mesh.Match{{}}}, ann)}, lost: map[mesh.Principal]bool{ann: true}},
 		"the port is no longer covered":    {before: []*mesh.Grant{grant(mesh.Grant{Connections: true}, ann)}, after: []*mesh.Grant{grant(mesh.Grant{Connections: true, Ports: []uint16{81}}, ann)}, lost: map[mesh.Principal]bool{ann: true}},
 		"another port is no longer served": {before: []*mesh.Grant{grant(mesh.Grant{Connections: true, Ports: []uint16{80, 99}}, ann)}, after: []*mesh.Grant{grant(mesh.Grant{Connections: true, Ports: []uint16{80}}, ann)}},
