@@ -29,6 +29,17 @@ type Config struct {
 	Ranges []netip.Prefix
 }
 
+func (c Config) withDefaults() Config {
+	c.TrustDomain = cmp.Or(c.TrustDomain, "cluster.local")
+	c.ClusterDomain = cmp.Or(c.ClusterDomain, "cluster.local")
+	c.Mode = cmp.Or(c.Mode, mesh.Strict)
+	c.Floor = cmp.Or(c.Floor, mesh.Permissive)
+	if strictness(c.Mode) < strictness(c.Floor) {
+		c.Mode = c.Floor
+	}
+	return c
+}
+
 // Compiler turns snapshots into meshes. It remembers the last walk, so that
 // the next one makes anew only what changed. It is not safe for concurrent use.
 type Compiler struct {
@@ -75,14 +86,7 @@ type portKey struct {
 
 // New returns a compiler that has seen nothing yet.
 func New(config Config) *Compiler {
-	config.TrustDomain = cmp.Or(config.TrustDomain, "cluster.local")
-	config.ClusterDomain = cmp.Or(config.ClusterDomain, "cluster.local")
-	config.Mode = cmp.Or(config.Mode, mesh.Strict)
-	config.Floor = cmp.Or(config.Floor, mesh.Permissive)
-	if strictness(config.Mode) < strictness(config.Floor) {
-		config.Mode = config.Floor
-	}
-	return &Compiler{config: config}
+	return &Compiler{config: config.withDefaults()}
 }
 
 // Compile gives a snapshot its meaning. The result depends on the snapshot and
