@@ -95,7 +95,8 @@ func buildPod(in podInputs) *pod {
 		addresses: podAddresses(o), hostNetwork: o.Spec.HostNetwork,
 	}
 	if in.sidecars {
-		p.meshed = hasSidecar(o)
+		// A pod in the node's network could not be.
+		p.meshed = sidecar.Meshed(o) && !o.Spec.HostNetwork
 	}
 	if p.account.Name == "" {
 		p.account.Name = "default"
@@ -120,12 +121,6 @@ func buildPod(in podInputs) *pod {
 	p.plaintext = plaintextPorts(r, o, p)
 	p.findings = r.findings
 	return p
-}
-
-// hasSidecar tells whether a pod of a cluster is meshed: whether it has what the
-// injector adds. A pod in the node's network cannot be.
-func hasSidecar(o *corev1.Pod) bool {
-	return !o.Spec.HostNetwork && slices.ContainsFunc(o.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == sidecar.Container })
 }
 
 func podAddresses(o *corev1.Pod) []string {

@@ -1,0 +1,119 @@
+package netlab
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Lab is a network of pods.
+type Lab struct {
+	tb testing.TB
+	// Node is the namespace of the bridge, to which all pods are joined.
+	Node *Namespace
+	last byte
+}
+
+// Addresses of the lab. It is a network of its own, so all labs have the same.
+var (
+	RangeIPv4 = netip.MustParsePrefix("10.77.0.0/24")
+	RangeIPv6 = netip.MustParsePrefix("fd00:77::/64")
+	// RangeServices are for addresses that no pod has.
+	RangeServices = netip.MustParsePrefix("10.78.0.0/24")
+	nodeIPv4      = netip.MustParseAddr("10.77.0.1")
+	nodeIPv6      = netip.MustParseAddr("fd00:77::1")
+)
+
+const bridgeName = "bridge0"
+
+// New makes a lab without pods.
+func New(tb testing.TB) *Lab {
+	tb.Helper()
+	if os.Geteuid() != 0 {
+		tb.Fatal("this test makes network namespaces, which only root may: run it as root")
+	}
+	l := &Lab{tb: tb, Node: newNamespace(tb, "node", nodeIPv4, nodeIPv6), last: 1}
+	l.Node.Must(tb, func() error {
+		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridgeName}}
+		if err := netlink.LinkAdd(bridge); err != nil {
+			return err
+		}
+		if err := addAddresses(bridge, nodeIPv4, nodeIPv6); err != nil {
+			return err
+		}
+		return setUp(bridgeName, "lo")
+	})
+	return l
+}
+
+// Pod adds a namespace with an address of each family at its interface eth0.
+func (l *Lab) Pod(name string) *Namespace {
+	l.tb.Helper()
+	l.last++
+	v4, v6 := nodeIPv4.As4(), nodeIPv6.As16()
+	v4[3], v6[15] = l.last, l.last
+	p := newNamespace(l.tb, name, netip.AddrFrom4(v4), netip.AddrFrom16(v6))
+	port := fmt.Sprintf("port%d", l.last)
+	l.Node.Must(l.tb, func() error {
+		veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: port}, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(p.file.Fd()))}
+		if err := netlink.LinkAdd(veth); err != nil {
+			return err
+		}
+		bridge, err := netlink.LinkByName(bridgeName)
+		if err != nil {
+			return err
+		}
+		if err := netlink.LinkSetMaster(veth, bridge); err != nil {
+			return err
+		}
+		return setUp(port)
+	})
+	p.Must(l.tb, func() error {
+		link, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		if err := addAddresses(link, p.IPv4, p.IPv6); err != nil {
+			return err
+		}
+		if err := setUp("eth0", "lo"); err != nil {
+			return err
+		}
+		return errors.Join(
+			netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: nodeIPv4.AsSlice()}),
+			netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: nodeIPv6.AsSlice()}),
+		)
+	})
+	return p
+}
+
+func addAddresses(link netlink.Link, v4, v6 netip.Addr) error {
+	for _, a := range []netip.Prefix{netip.PrefixFrom(v4, RangeIPv4.Bits()), netip.PrefixFrom(v6, RangeIPv6.Bits())} {
+		address := &netlink.Addr{IPNet: &net.IPNet{IP: a.Addr().AsSlice(), Mask: net.CIDRMask(a.Bits(), a.Addr().BitLen())}}
+		if a.Addr().Is6() {
+			address.Flags = flagNoDAD // Usable at once.
+		}
+		if err := netlink.AddrAdd(link, address); err != nil {
+			return fmt.Errorf("address %s: %w", a, err)
+		}
+	}
+	return nil
+}
+
+func setUp(names ...string) error {
+	for _, name := range names {
+		link, err := netlink.LinkByName(name)
+		if err == nil {
+			err = netlink.LinkSetUp(link)
+		}
+		if err != nil {
+			return fmt.Errorf("interface %s: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package sidecar
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Redirection is what the injector tells the init container, which runs
+// "smi redirect" with these flags.
+type Redirection struct {
+	// ExcludeInbound and ExcludeOutbound are ports whose TCP connections in that
+	// direction pass the sidecar by, ExcludeCIDRs destinations that do.
+	ExcludeInbound, ExcludeOutbound []uint16
+	ExcludeCIDRs                    []netip.Prefix
+	// DropUDP drops what comes in and is neither TCP nor ICMP nor a reply, as strict
+	// mode demands (AC-11).
+	DropUDP bool
+}
+
+// Flags of smi redirect, without their hyphens.
+const (
+	FlagExcludeInbound  = "exclude-inbound-ports"
+	FlagExcludeOutbound = "exclude-outbound-ports"
+	FlagExcludeCIDRs    = "exclude-cidrs"
+	FlagDropUDP         = "drop-udp"
+)
+
+// Args are the arguments of smi, the command included. They are the same for
+// equal redirections.
+func (r Redirection) Args() []string {
+	args := []string{"redirect"}
+	for _, list := range []struct {
+		flag  string
+		ports []uint16
+	}{{FlagExcludeInbound, r.ExcludeInbound}, {FlagExcludeOutbound, r.ExcludeOutbound}} {
+		if len(list.ports) > 0 {
+			texts := make([]string, len(list.ports))
+			for i, port := range list.ports {
+				texts[i] = strconv.Itoa(int(port))
+			}
+			args = append(args, "--"+list.flag+"="+strings.Join(texts, ","))
+		}
+	}
+	if len(r.ExcludeCIDRs) > 0 {
+		texts := make([]string, len(r.ExcludeCIDRs))
+		for i, cidr := range r.ExcludeCIDRs {
+			texts[i] = cidr.String()
+		}
+		args = append(args, "--"+FlagExcludeCIDRs+"="+strings.Join(texts, ","))
+	}
+	if r.DropUDP {
+		args = append(args, "--"+FlagDropUDP)
+	}
+	return args
+}
+
+// ParsePorts reads port numbers.
+func ParsePorts(words []string) ([]uint16, error) {
+	var ports []uint16
+	for _, word := range words {
+		n, err := strconv.ParseUint(strings.TrimSpace(word), 10, 16)
+		if err != nil || n == 0 {
+			return nil, fmt.Errorf("%q is no port: a number from 1 to 65535 is needed", word)
+		}
+		ports = append(ports, uint16(n))
+	}
+	return ports, nil
+}
+
+// ParseCIDRs reads networks.
+func ParseCIDRs(words []string) ([]netip.Prefix, error) {
+	var cidrs []netip.Prefix
+	for _, word := range words {
+		cidr, err := netip.ParsePrefix(strings.TrimSpace(word))
+		if err != nil || cidr.Addr().Is4In6() {
+			return nil, fmt.Errorf("%q is no network such as 10.0.0.0/8 or fd00::/8", word)
+		}
+		cidrs = append(cidrs, cidr.Masked())
+	}
+	return cidrs, nil
+}
