@@ -93,8 +93,14 @@ golden: ## Write the expected outputs anew; read the difference before you commi
 	@go test ./internal/compile/... ./internal/render/... ./docs -update
 
 .PHONY: e2e
-e2e: envoy build ## Run the demo from end to end and judge its outcome
+e2e: envoy build ## Run the demo, and the mesh on a real cluster, from end to end
 	@bin/smi demo
+	@tools/e2e.sh -short
+
+.PHONY: e2e-full
+e2e-full: envoy build ## As e2e, with the tests that take long
+	@bin/smi demo
+	@tools/e2e.sh
 
 # Who runs the conformance suite, for the signed statement.
 BY ?= make conformance
