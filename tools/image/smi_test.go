@@ -187,7 +187,9 @@ func proxyFiles(arch string) string {
 		triplet, link = "aarch64-linux-gnu", "lib/ld-linux-aarch64.so.1 -> aarch64-linux-gnu/ld-linux-aarch64.so.1"
 		loader, folder = "ld-linux-aarch64.so.1", ""
 	}
-	return strings.NewReplacer("TRIPLET", triplet, "LINK", link, "LOADER", loader, "FOLDER", folder).Replace(`755 0 lib
+	return strings.NewReplacer("TRIPLET", triplet, "LINK", link, "LOADER", loader, "FOLDER", folder).Replace(`755 0 etc
+etc/os-release -> ../usr/lib/os-release
+755 0 lib
 FOLDER755 0 lib/TRIPLET
 755 0 lib/TRIPLET/LOADER
 755 0 lib/TRIPLET/libc.so.6
@@ -199,13 +201,23 @@ LINK
 755 0 usr
 755 0 usr/bin
 755 0 usr/bin/smi
+755 0 usr/lib
+644 0 usr/lib/os-release
 755 0 usr/local
 755 0 usr/local/bin
 755 0 usr/local/bin/envoy
 755 0 usr/share
 755 0 usr/share/doc
+755 0 usr/share/doc/base-files
+644 0 usr/share/doc/base-files/copyright
 755 0 usr/share/doc/libc6
 644 0 usr/share/doc/libc6/copyright
+755 0 var
+755 0 var/lib
+755 0 var/lib/dpkg
+755 0 var/lib/dpkg/status.d
+644 0 var/lib/dpkg/status.d/base-files
+644 0 var/lib/dpkg/status.d/libc6
 `)
 }
 

@@ -71,6 +71,10 @@ func TestFetchAndOpen(t *testing.T) {
 	if strings.Join(got, ", ") != want {
 		t.Errorf("the package holds %s, want %s", strings.Join(got, ", "), want)
 	}
+	control, err := Control(t.Context(), paths[0])
+	if err != nil || !strings.Contains(string(control), "Package: demo\nVersion: 1.0\n") {
+		t.Errorf("the package says %q (%v), want its name and version", control, err)
+	}
 
 	// What is in the cache needs no package source, and is not believed unseen.
 	t.Setenv("PATH", t.TempDir())

@@ -43,6 +43,19 @@ func Open(ctx context.Context, deb string) ([]layer.Entry, error) {
 	return entries, nil
 }
 
+// Control returns what a package says about itself, as dpkg records it for the
+// packages that are installed.
+func Control(ctx context.Context, deb string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "dpkg-deb", "--field", deb)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("dpkg-deb --field %s: %w: %s", deb, err, lastLine(errs.String()))
+	}
+	return out, nil
+}
+
 func readTar(r io.Reader) ([]layer.Entry, error) {
 	var entries []layer.Entry
 	for tr := tar.NewReader(r); ; {

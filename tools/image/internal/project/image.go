@@ -9,7 +9,6 @@ import (
 
 	"github.com/smi-project/smi/tools/image/internal/archive"
 	"github.com/smi-project/smi/tools/image/internal/closure"
-	"github.com/smi-project/smi/tools/image/internal/debian"
 	"github.com/smi-project/smi/tools/image/internal/layer"
 )
 
@@ -137,32 +136,4 @@ func proxyLayers(ctx context.Context, in Inputs, arch string) ([][]layer.Entry, 
 		return nil, err
 	}
 	return [][]layer.Entry{libraries, {envoy}, smi[0]}, nil
-}
-
-// libraries returns what a program needs of the pinned packages, and the terms
-// under which those are distributed.
-func libraries(ctx context.Context, cache, arch string, program layer.Entry) ([]layer.Entry, error) {
-	pins, err := debian.Pins(arch)
-	if err != nil {
-		return nil, err
-	}
-	paths, err := debian.Fetch(ctx, cache, pins)
-	if err != nil {
-		return nil, err
-	}
-	var offered, terms []layer.Entry
-	for i, path := range paths {
-		files, err := debian.Open(ctx, path)
-		if err != nil {
-			return nil, err
-		}
-		offered = append(offered, files...)
-		for _, file := range files {
-			if file.Path == "/usr/share/doc/"+pins[i].Name+"/copyright" {
-				terms = append(terms, file)
-			}
-		}
-	}
-	needed, err := closure.Libraries(arch, []layer.Entry{program}, offered)
-	return append(needed, terms...), err
 }
