@@ -7,49 +7,43 @@ import (
 	"strconv"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/util/validation"
-
 	"github.com/smi-project/smi/internal/sidecar"
 )
 
-// exclusions are what passes a pod's sidecar by, each list sorted.
-type exclusions struct {
-	inbound, outbound []uint16
-	cidrs             []netip.Prefix
-}
-
-// readExclusions adds what the pod's annotations exclude to what the mesh does.
-func (j *injection) readExclusions() exclusions {
-	result := exclusions{
-		inbound:  slices.Concat(j.options.ExcludeInbound, j.ports(sidecar.AnnotationExcludeInbound)),
-		outbound: slices.Concat(j.options.ExcludeOutbound, j.ports(sidecar.AnnotationExcludeOutbound)),
-		cidrs:    slices.Clone(j.options.ExcludeCIDRs),
+// redirection adds what the pod's annotations exclude to what the mesh does. All
+// lists are sorted. Inbound UDP has no identity, so where rules are enforced it is
+// dropped (AC-11).
+func (j *injection) redirection() sidecar.Redirection {
+	r := sidecar.Redirection{
+		ExcludeInbound:  sorted(slices.Concat(j.options.ExcludeInbound, listed(j, sidecar.AnnotationExcludeInbound, sidecar.ParsePorts))),
+		ExcludeOutbound: sorted(slices.Concat(j.options.ExcludeOutbound, listed(j, sidecar.AnnotationExcludeOutbound, sidecar.ParsePorts))),
+		ExcludeCIDRs:    slices.Concat(j.options.ExcludeCIDRs, listed(j, sidecar.AnnotationExcludeCIDRs, sidecar.ParseCIDRs)),
+		DropUDP:         j.options.Mode(j.namespace).Enforced(),
 	}
-	for _, word := range j.words(sidecar.AnnotationExcludeCIDRs) {
-		cidr, err := netip.ParsePrefix(word)
-		if err != nil || cidr.Addr().Is4In6() {
-			j.found.add(InvalidAnnotation, annotationField(sidecar.AnnotationExcludeCIDRs), fmt.Sprintf("has %q, which is no network such as 10.0.0.0/8 or fd00::/8", word))
-			continue
-		}
-		result.cidrs = append(result.cidrs, cidr)
-	}
-	for i, cidr := range result.cidrs {
-		result.cidrs[i] = cidr.Masked()
-	}
-	slices.Sort(result.inbound)
-	slices.Sort(result.outbound)
-	slices.SortFunc(result.cidrs, netip.Prefix.Compare)
-	result.inbound = slices.Compact(result.inbound)
-	result.outbound = slices.Compact(result.outbound)
-	result.cidrs = slices.Compact(result.cidrs)
+	slices.SortFunc(r.ExcludeCIDRs, netip.Prefix.Compare)
+	r.ExcludeCIDRs = slices.Compact(r.ExcludeCIDRs)
 	// A sidecar's own port that is not redirected would take connections that say
 	// nothing of where they were going.
-	for _, port := range result.inbound {
+	for _, port := range r.ExcludeInbound {
 		if isReserved(int32(port)) {
 			j.found.add(SidecarPort, annotationField(sidecar.AnnotationExcludeInbound), fmt.Sprint(port))
 		}
 	}
-	return result
+	return r
+}
+
+func sorted(ports []uint16) []uint16 {
+	slices.Sort(ports)
+	return slices.Compact(ports)
+}
+
+// listed reads an annotation with entries separated by commas.
+func listed[T any](j *injection, annotation string, parse func([]string) ([]T, error)) []T {
+	values, err := parse(j.words(annotation))
+	if err != nil {
+		j.found.add(InvalidAnnotation, annotationField(annotation), err.Error())
+	}
+	return values
 }
 
 // words are the entries of a list in an annotation.
@@ -65,27 +59,13 @@ func (j *injection) words(annotation string) []string {
 	return words
 }
 
-func (j *injection) ports(annotation string) []uint16 {
-	var ports []uint16
-	for _, word := range j.words(annotation) {
-		if !isPort(word) {
-			j.found.add(InvalidAnnotation, annotationField(annotation), fmt.Sprintf("has %q, which is no port number", word))
-			continue
-		}
-		port, _ := strconv.ParseUint(word, 10, 16)
-		ports = append(ports, uint16(port))
-	}
-	return ports
-}
-
 // checkPlaintextPorts objects to entries that open nothing (AC-18): who wrote
 // them expects an open port.
 func (j *injection) checkPlaintextPorts() {
 	for _, word := range j.words(sidecar.AnnotationPlaintextPorts) {
-		if isPort(word) || len(validation.IsValidPortName(word)) == 0 && j.declares(word) {
-			continue
+		if _, number := portNumber(word); !number && !j.declares(word) {
+			j.found.add(InvalidAnnotation, annotationField(sidecar.AnnotationPlaintextPorts), fmt.Sprintf("%q is neither a port number nor the name of a container's port", word))
 		}
-		j.found.add(InvalidAnnotation, annotationField(sidecar.AnnotationPlaintextPorts), fmt.Sprintf("has %q, which is neither a port number nor the name of a container's port", word))
 	}
 }
 
@@ -97,4 +77,10 @@ func (j *injection) declares(name string) bool {
 		}
 	}
 	return false
+}
+
+// portNumber reads a port number.
+func portNumber(text string) (int32, bool) {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return int32(n), err == nil && n > 0
 }

@@ -64,7 +64,7 @@ func (j *injection) run() {
 		j.checkContainer(c)
 	}
 	j.checkNames()
-	exclusions := j.readExclusions()
+	redirection := j.redirection()
 	j.checkPlaintextPorts()
 	if len(*j.found) > 0 {
 		return
@@ -76,7 +76,7 @@ func (j *injection) run() {
 	j.rewriteProbes()
 	j.rewriteScraping()
 	j.delayTermination()
-	j.addContainers(exclusions)
+	j.addContainers(redirection)
 	j.addVolumes()
 	j.addPullSecrets()
 	j.annotate(sidecar.AnnotationInjected, j.options.Version)

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	corev1 "k8s.io/api/core/v1"
@@ -72,6 +71,10 @@ func New(options Options) (*Injector, error) {
 	if options.Version == "" {
 		options.Version = "unknown"
 	}
+	options.ExcludeCIDRs = slices.Clone(options.ExcludeCIDRs)
+	for i, cidr := range options.ExcludeCIDRs {
+		options.ExcludeCIDRs[i] = cidr.Masked()
+	}
 	options.SystemNamespaces = append(slices.Clone(options.SystemNamespaces), "kube-system")
 	return &Injector{options: options}, nil
 }
@@ -83,7 +86,8 @@ func (o *Options) validate() error {
 	if !slices.Contains([]corev1.PullPolicy{"", corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever}, o.PullPolicy) {
 		return fmt.Errorf("pull policy: %q is none of Always, IfNotPresent and Never", o.PullPolicy)
 	}
-	if host, port, err := net.SplitHostPort(o.Controller); err != nil || host == "" || !isPort(port) {
+	host, port, err := net.SplitHostPort(o.Controller)
+	if _, number := portNumber(port); err != nil || host == "" || !number {
 		return fmt.Errorf("controller: %q is no address such as smi-controller.smi-system.svc:15012", o.Controller)
 	}
 	if _, err := spiffeid.TrustDomainFromString(o.TrustDomain); err != nil {
@@ -112,9 +116,4 @@ func (o *Options) validate() error {
 		}
 	}
 	return nil
-}
-
-func isPort(text string) bool {
-	n, err := strconv.ParseUint(text, 10, 16)
-	return err == nil && n > 0
 }

@@ -1,8 +1,6 @@
 package inject
 
 import (
-	"strconv"
-
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -138,11 +136,7 @@ func (j *injection) number(c container, port intstr.IntOrString, field string) i
 	if port.Type == intstr.String {
 		found := false
 		if number, found = portNamed(c.Container, port.StrVal); !found {
-			parsed, err := strconv.ParseUint(port.StrVal, 10, 16)
-			number = int32(parsed)
-			if err != nil {
-				number = 0
-			}
+			number, _ = portNumber(port.StrVal)
 		}
 	}
 	switch {

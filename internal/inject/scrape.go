@@ -47,7 +47,7 @@ func (j *injection) applicationMetrics() *corev1.HTTPGetAction {
 	get := &corev1.HTTPGetAction{Path: metricsPath, Port: intstr.FromInt32(j.metricsPort()), Scheme: corev1.URISchemeHTTP}
 	if path := annotations[annotationPath]; path != "" {
 		if _, err := url.ParseRequestURI(path); err != nil || !strings.HasPrefix(path, "/") {
-			j.found.add(InvalidAnnotation, annotationField(annotationPath), fmt.Sprintf("has %q, which is no path such as /metrics", path))
+			j.found.add(InvalidAnnotation, annotationField(annotationPath), fmt.Sprintf("%q is no path such as /metrics", path))
 		}
 		get.Path = path
 	}
@@ -56,7 +56,7 @@ func (j *injection) applicationMetrics() *corev1.HTTPGetAction {
 	case "https":
 		get.Scheme = corev1.URISchemeHTTPS
 	default:
-		j.found.add(InvalidAnnotation, annotationField(annotationScheme), fmt.Sprintf("has %q, which is neither http nor https", scheme))
+		j.found.add(InvalidAnnotation, annotationField(annotationScheme), fmt.Sprintf("%q is neither http nor https", scheme))
 	}
 	return get
 }
@@ -65,15 +65,15 @@ func (j *injection) applicationMetrics() *corev1.HTTPGetAction {
 func (j *injection) metricsPort() int32 {
 	field := annotationField(annotationPort)
 	if text, set := j.pod.Annotations[annotationPort]; set {
-		if !isPort(text) {
-			j.found.add(InvalidAnnotation, field, fmt.Sprintf("has %q, which is no port number", text))
+		port, number := portNumber(text)
+		if !number {
+			j.found.add(InvalidAnnotation, field, fmt.Sprintf("%q is no port number", text))
 			return 0
 		}
-		port, _ := strconv.ParseUint(text, 10, 16)
-		if isReserved(int32(port)) {
+		if isReserved(port) {
 			j.found.add(SidecarPort, field, text)
 		}
-		return int32(port)
+		return port
 	}
 	ports := map[int32]bool{}
 	for c := range j.containers() {

@@ -2,10 +2,8 @@ package inject
 
 import (
 	"fmt"
-	"net/netip"
 	"path"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -22,51 +20,25 @@ const maxSettings = 100 << 10
 
 // addContainers puts the two containers of the mesh before all others, so that
 // the application's init containers are in the mesh too.
-func (j *injection) addContainers(excluded exclusions) {
+func (j *injection) addContainers(r sidecar.Redirection) {
 	settings, err := j.settings.Encode()
 	if err != nil || len(settings) > maxSettings {
 		j.found.add(TooLarge, "spec.containers", fmt.Sprintf("have probes of %d bytes", len(settings)))
 		return
 	}
-	ours := []corev1.Container{j.redirectContainer(excluded), j.proxyContainer(settings)}
+	ours := []corev1.Container{j.redirectContainer(r), j.proxyContainer(settings)}
 	j.earlier.keep(ours)
 	j.pod.Spec.InitContainers = append(ours, j.pod.Spec.InitContainers...)
 }
 
 // redirectContainer redirects the pod's traffic and ends. It is root with the one
 // capability that this takes, and may write nothing.
-func (j *injection) redirectContainer(excluded exclusions) corev1.Container {
-	c := j.baseContainer(sidecar.RedirectContainer, redirectArguments(excluded, j.options.Mode(j.namespace).Enforced()))
+func (j *injection) redirectContainer(r sidecar.Redirection) corev1.Container {
+	c := j.baseContainer(sidecar.RedirectContainer, r.Args())
 	c.SecurityContext = restricted(0)
 	c.SecurityContext.RunAsNonRoot = new(false)
 	c.SecurityContext.Capabilities.Add = []corev1.Capability{"NET_ADMIN"}
 	return c
-}
-
-// redirectArguments are those of `smi redirect`. Inbound UDP has no identity, so
-// where rules are enforced it is dropped (AC-11).
-func redirectArguments(excluded exclusions, dropUDP bool) []string {
-	arguments := []string{"redirect"}
-	add := func(flag string, values []string) {
-		if len(values) > 0 {
-			arguments = append(arguments, "--"+flag+"="+strings.Join(values, ","))
-		}
-	}
-	add("exclude-inbound-ports", texts(excluded.inbound, func(p uint16) string { return fmt.Sprint(p) }))
-	add("exclude-outbound-ports", texts(excluded.outbound, func(p uint16) string { return fmt.Sprint(p) }))
-	add("exclude-cidrs", texts(excluded.cidrs, netip.Prefix.String))
-	if dropUDP {
-		arguments = append(arguments, "--drop-udp")
-	}
-	return arguments
-}
-
-func texts[T any](values []T, text func(T) string) []string {
-	result := make([]string, len(values))
-	for i, v := range values {
-		result[i] = text(v)
-	}
-	return result
 }
 
 // proxyContainer is the sidecar itself. Restarting always, it starts before the

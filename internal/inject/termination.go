@@ -52,7 +52,7 @@ func (j *injection) preStopSeconds() int64 {
 	}
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || seconds < 0 || seconds > maxPreStopSeconds {
-		j.found.add(InvalidAnnotation, annotationField(sidecar.AnnotationPreStopSeconds), fmt.Sprintf("has %q, which is no number from 0 to %d", text, maxPreStopSeconds))
+		j.found.add(InvalidAnnotation, annotationField(sidecar.AnnotationPreStopSeconds), fmt.Sprintf("%q is no number from 0 to %d", text, maxPreStopSeconds))
 		return 0
 	}
 	return seconds
