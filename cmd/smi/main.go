@@ -13,7 +13,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := cli.Run(ctx, cli.Process(), os.Args[1:], commands()...)
+	code := cli.Run(ctx, cli.Process(), os.Args[1:], append(commands(), cli.ControllerCommand)...)
 	stop()
 	os.Exit(code)
 }
