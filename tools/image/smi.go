@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -51,6 +52,9 @@ the programs, fetches Envoy and calls this.`,
 }
 
 func (o smiOptions) run(ctx context.Context, out io.Writer) error {
+	if len(o.arches) == 0 {
+		return errors.New("--arch names no architecture: write amd64, arm64 or both")
+	}
 	packages, err := debian.CacheDir()
 	if err != nil {
 		return err

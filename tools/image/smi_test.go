@@ -67,7 +67,7 @@ func TestImages(t *testing.T) {
 	printed := build(t, from, out)
 
 	t.Run("built again elsewhere they are the same", func(t *testing.T) { sameAgain(t, from, out, printed) })
-	t.Run("a file of the wrong architecture is refused", func(t *testing.T) { refusesForeign(t, from) })
+	t.Run("what cannot become an image is refused", func(t *testing.T) { refuses(t, from) })
 	for _, arch := range arches {
 		t.Run(arch, func(t *testing.T) {
 			for _, name := range []string{"smi", "smi-proxy", "smi-sample"} {
@@ -112,8 +112,16 @@ func sameAgain(t *testing.T, from, out, printed string) {
 	}
 }
 
-func refusesForeign(t *testing.T, from string) {
-	_, err := run(t, "smi", "--programs", from, "--arch", "arm64", "--envoy", "arm64="+envoy(t, "amd64"), "--fast", "-o", t.TempDir())
+func refuses(t *testing.T, from string) {
+	_, err := run(t, "smi", "--programs", t.TempDir(), "--arch", "arm64", "--fast", "-o", t.TempDir())
+	if err == nil || !strings.Contains(err.Error(), "linux-arm64/smi: no such file or directory: build the programs first, as `make images` does") {
+		t.Errorf("without programs: got %v", err)
+	}
+	_, err = run(t, "smi", "--arch", "", "-o", t.TempDir())
+	if err == nil || !strings.Contains(err.Error(), "--arch names no architecture") {
+		t.Errorf("without an architecture: got %v", err)
+	}
+	_, err = run(t, "smi", "--programs", from, "--arch", "arm64", "--envoy", "arm64="+envoy(t, "amd64"), "--fast", "-o", t.TempDir())
 	if err == nil || !strings.Contains(err.Error(), "image smi-proxy for arm64: /usr/local/bin/envoy: is made for EM_X86_64 and not for arm64") {
 		t.Errorf("with an Envoy for amd64 in an image for arm64: got %v", err)
 	}
@@ -163,7 +171,7 @@ func contents(t *testing.T, name, arch string, image v1.Image) {
 	if got := list(t, image); !sameLines(got, want) {
 		t.Errorf("%s holds\n%s, want\n%s", name, got, want)
 	}
-	started := map[string]string{"smi": "65532 /usr/bin/smi", "smi-proxy": "1337 /usr/bin/smi", "smi-sample": "65532 /usr/bin/smi-sample"}
+	started := map[string]string{"smi": "65532:65532 /usr/bin/smi", "smi-proxy": "1337:1337 /usr/bin/smi", "smi-sample": "65532:65532 /usr/bin/smi-sample"}
 	c := config(t, image)
 	if got := c.User + " " + strings.Join(c.Entrypoint, " "); got != started[name] {
 		t.Errorf("%s starts as %s, want %s", name, got, started[name])

@@ -2,7 +2,9 @@ package project
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -33,7 +35,8 @@ type Image struct {
 	// description is for people who look at the image.
 	description string
 	entrypoint  string
-	// user is the id that it runs as unless a pod says otherwise.
+	// user is the id of the user, and of the group, that it runs as unless a pod
+	// says otherwise. Without a group that would be root's.
 	user string
 	// layers returns what each layer holds, the lowest first.
 	layers func(ctx context.Context, in Inputs, arch string) ([][]layer.Entry, error)
@@ -96,7 +99,7 @@ func (i Image) Build(ctx context.Context, in Inputs, arch string) (v1.Image, err
 	}
 	return archive.Image(arch, v1.Config{
 		Entrypoint: []string{i.entrypoint},
-		User:       i.user,
+		User:       i.user + ":" + i.user,
 		Env:        []string{"PATH=/usr/local/bin:/usr/bin:/bin"},
 		Labels: map[string]string{
 			"org.opencontainers.image.title":       i.Name,
@@ -113,7 +116,11 @@ func (in Inputs) program(arch, name, path string) layer.Entry {
 
 // static returns one layer with a program that must need no library.
 func static(arch string, program layer.Entry) ([][]layer.Entry, error) {
-	if _, err := closure.Libraries(arch, []layer.Entry{program}, nil); err != nil {
+	_, err := closure.Libraries(arch, []layer.Entry{program}, nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: build the programs first, as `make images` does", err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return [][]layer.Entry{{program}}, nil
