@@ -30,15 +30,21 @@ type Options struct {
 
 // Apply brings our definitions into the cluster by server-side apply, and waits
 // until they are served. Fields that we define are taken over from whoever had
-// them. Versions that we do not define stay.
+// them. Versions that we do not define stay. Where an object would lose a field,
+// nothing is applied.
 func Apply(ctx context.Context, c client.Client, o Options) error {
 	all, err := Ours()
 	if err != nil {
 		return err
 	}
+	if !o.AcceptLoss {
+		if err := refuseLosses(ctx, c, all); err != nil {
+			return err
+		}
+	}
 	for _, ours := range all {
 		// Somebody else may write at the same time; then the merge starts anew.
-		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { return applyOne(ctx, c, ours, o) })
+		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { return applyOne(ctx, c, ours, o.Report) })
 		if err != nil {
 			return fmt.Errorf("apply the definition %s: %w", ours.GetName(), err)
 		}
@@ -46,19 +52,13 @@ func Apply(ctx context.Context, c client.Client, o Options) error {
 	return nil
 }
 
-func applyOne(ctx context.Context, c client.Client, ours Definition, o Options) error {
+func applyOne(ctx context.Context, c client.Client, ours Definition, report func(string)) error {
 	live, err := find(ctx, c, ours.GetName())
 	if err != nil {
 		return err
 	}
-	isForeign := live.Unstructured != nil && !live.appliedBy(manager)
-	if isForeign && !o.AcceptLoss {
-		if err := refuseLoss(ctx, c, ours, live); err != nil {
-			return err
-		}
-	}
-	if isForeign {
-		if live, err = withoutConversion(ctx, c, live); err != nil {
+	if live.hasWebhook() {
+		if err := resetConversion(ctx, c, live); err != nil {
 			return err
 		}
 	}
@@ -73,9 +73,9 @@ func applyOne(ctx context.Context, c client.Client, ours Definition, o Options) 
 	if err := awaitServed(ctx, c, ours.GetName()); err != nil {
 		return err
 	}
-	o.Report(ours.GetName() + ": " + outcome(ours, live, merged))
+	report(ours.GetName() + ": " + outcome(ours, live, merged))
 	if release := live.helmRelease(); release != "" {
-		o.Report(fmt.Sprintf("warning: %s belongs to the Helm release %s too; uninstalling that would delete it with all its objects. "+
+		report(fmt.Sprintf("warning: %s belongs to the Helm release %s too; uninstalling that would delete it with all its objects. "+
 			"Let that release keep it (annotation helm.sh/resource-policy: keep in its chart) before you remove it", ours.GetName(), release))
 	}
 	return nil
@@ -125,44 +125,6 @@ func awaitServed(ctx context.Context, c client.Client, name string) error {
 		return fmt.Errorf("the API server does not serve it after %s, its status says why (kubectl describe crd %s): %w", patience, name, err)
 	}
 	return nil
-}
-
-// ResetConversion sets the conversion of our definitions to None where it is not,
-// so that no object's reading depends on a webhook. Definitions that are not there
-// are left alone.
-func ResetConversion(ctx context.Context, c client.Client, report func(line string)) error {
-	all, err := Ours()
-	if err != nil {
-		return err
-	}
-	for _, ours := range all {
-		live, err := find(ctx, c, ours.GetName())
-		if err != nil {
-			return fmt.Errorf("read the definition %s: %w", ours.GetName(), err)
-		}
-		if live.Unstructured == nil || live.conversion() == conversionNone {
-			continue
-		}
-		if _, err := withoutConversion(ctx, c, live); err != nil {
-			return fmt.Errorf("set the conversion of %s to None: %w", ours.GetName(), err)
-		}
-		report(ours.GetName() + ": conversion set to None")
-	}
-	return nil
-}
-
-const conversionNone = "None"
-
-// withoutConversion returns live without a conversion webhook. It is a step of its
-// own, since server-side apply cannot remove what belongs to somebody else.
-func withoutConversion(ctx context.Context, c client.Client, live Definition) (Definition, error) {
-	if live.conversion() == conversionNone {
-		return live, nil
-	}
-	patch := []byte(`{"spec":{"conversion":{"strategy":"None","webhook":null}}}`)
-	changed := Definition{live.DeepCopy()}
-	err := c.Patch(ctx, changed.Unstructured, client.RawPatch("application/merge-patch+json", patch), client.FieldOwner(manager))
-	return changed, err
 }
 
 // helmRelease is the "namespace/name" of the Helm release that d is a part of.

@@ -87,10 +87,13 @@ func (d Definition) storedVersions() []string {
 	return names
 }
 
-// conversion is the strategy by which versions become each other.
-func (d Definition) conversion() string {
+// hasWebhook tells whether versions become each other by a webhook. A nil d has none.
+func (d Definition) hasWebhook() bool {
+	if d.Unstructured == nil {
+		return false
+	}
 	strategy, _, _ := unstructured.NestedString(d.Object, "spec", "conversion", "strategy")
-	return strategy
+	return strategy == "Webhook"
 }
 
 // schemaOf is the schema of a version, or nil.

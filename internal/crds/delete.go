@@ -17,21 +17,24 @@ func Delete(ctx context.Context, c client.Client, report func(line string)) erro
 	if err != nil {
 		return err
 	}
+	var deleted []string
 	for _, ours := range all {
 		d := newDefinition()
 		d.SetName(ours.GetName())
-		err := c.Delete(ctx, d.Unstructured)
-		switch {
+		switch err := c.Delete(ctx, d.Unstructured); {
 		case apierrors.IsNotFound(err):
 			report(ours.GetName() + ": was not there")
-			continue
 		case err != nil:
 			return fmt.Errorf("delete the definition %s: %w", ours.GetName(), err)
+		default:
+			deleted = append(deleted, ours.GetName())
 		}
-		if err := awaitGone(ctx, c, ours.GetName()); err != nil {
+	}
+	for _, name := range deleted {
+		if err := awaitGone(ctx, c, name); err != nil {
 			return err
 		}
-		report(ours.GetName() + ": deleted, and all its objects")
+		report(name + ": deleted, and all its objects")
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 )
@@ -40,18 +41,11 @@ func diffOne(ctx context.Context, c client.Client, ours Definition) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	if live.Unstructured != nil && live.conversion() != conversionNone {
-		// Apply does this first; here it must not reach the cluster.
-		live = Definition{live.DeepCopy()}
-		unstructured.RemoveNestedField(live.Object, "spec", "conversion", "webhook")
-	}
 	merged, err := adopt(ours, live)
 	if err != nil {
 		return nil, err
 	}
-	dry := client.NewDryRunClient(c)
-	err = dry.Apply(ctx, client.ApplyConfigurationFromUnstructured(merged.Unstructured), client.FieldOwner(manager), client.ForceOwnership)
-	if err != nil {
+	if err := dryApply(ctx, client.NewDryRunClient(c), live, merged); err != nil {
 		return nil, err
 	}
 	after, err := text(merged)
@@ -59,6 +53,25 @@ func diffOne(ctx context.Context, c client.Client, ours Definition) ([]byte, err
 		return nil, err
 	}
 	return diff.Diff("cluster/"+ours.GetName(), before, "smi/"+ours.GetName(), after), nil
+}
+
+// dryApply makes merged what the cluster would have after Apply. Where Apply takes
+// two steps, of which the second cannot be tried without the first, one that leads
+// to the same is tried.
+func dryApply(ctx context.Context, dry client.Client, live, merged Definition) error {
+	if !live.hasWebhook() {
+		return dry.Apply(ctx, client.ApplyConfigurationFromUnstructured(merged.Unstructured), client.FieldOwner(manager), client.ForceOwnership)
+	}
+	whole := merged.DeepCopy()
+	conversion := map[string]any{"strategy": "None", "webhook": nil}
+	if err := unstructured.SetNestedMap(whole.Object, conversion, "spec", "conversion"); err != nil {
+		return err
+	}
+	patch, err := whole.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	return dry.Patch(ctx, merged.Unstructured, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(manager))
 }
 
 // text is a definition as YAML without what the API server keeps for itself; it is

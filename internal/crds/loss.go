@@ -16,9 +16,25 @@ const page = 500
 // losses are objects that would lose fields, at most as many as fit a message.
 const losses = 5
 
-// refuseLoss returns an error if objects in the cluster have fields that our
+// refuseLosses returns an error if objects in the cluster have fields that our
 // storage version does not know: the API server would drop these the next time
 // that the object is written. Only definitions of others can have such objects.
+func refuseLosses(ctx context.Context, c client.Client, all []Definition) error {
+	for _, ours := range all {
+		live, err := find(ctx, c, ours.GetName())
+		if err != nil {
+			return fmt.Errorf("read the definition %s: %w", ours.GetName(), err)
+		}
+		if live.Unstructured == nil || live.appliedBy(manager) {
+			continue
+		}
+		if err := refuseLoss(ctx, c, ours, live); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func refuseLoss(ctx context.Context, c client.Client, ours, live Definition) error {
 	known := schemaOf(ours.storage())
 	for _, name := range live.storedVersions() {
@@ -32,8 +48,8 @@ func refuseLoss(ctx context.Context, c client.Client, ours, live Definition) err
 			return err
 		}
 		if len(found) > 0 {
-			return fmt.Errorf("%s: %s would lose fields that %s does not have: %s. Write them in that version first, "+
-				"or accept the loss with --accept-loss",
+			return fmt.Errorf("the definition %s is not adopted: %s would lose fields that %s does not have: %s. "+
+				"Remove those fields or delete the objects, or accept the loss with --accept-loss (in the chart crds.acceptLoss)",
 				live.GetName(), counted(found), ours.storage()["name"], strings.Join(found, "; "))
 		}
 	}
@@ -106,4 +122,3 @@ func unknown(known map[string]any, value any, path string) []string {
 	slices.Sort(lost)
 	return slices.Compact(lost)
 }
-

@@ -3,6 +3,7 @@ package uninstall
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,10 +39,11 @@ func (r Remover) Sweep(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.summaries(ctx); err != nil {
+	if err := r.configMaps(ctx, client.InNamespace(r.Namespace)); err != nil {
 		return err
 	}
-	return r.roots(ctx)
+	// By name, which is how much of other namespaces may be seen.
+	return r.configMaps(ctx, client.MatchingFields{"metadata.name": sidecar.RootsConfigMap})
 }
 
 func (r Remover) awaitEnd(ctx context.Context) error {
@@ -61,32 +63,20 @@ func (r Remover) awaitEnd(ctx context.Context) error {
 	return nil
 }
 
-// summaries removes the ConfigMaps that the replicas wrote.
-func (r Remover) summaries(ctx context.Context) error {
-	var list corev1.ConfigMapList
-	if err := r.Client.List(ctx, &list, client.InNamespace(r.Namespace)); err != nil {
-		return fmt.Errorf("list ConfigMaps in the namespace %s: %w", r.Namespace, err)
-	}
-	for i := range list.Items {
-		if m := &list.Items[i]; strings.HasPrefix(m.Name, Controller+"-") {
-			if err := r.remove(ctx, m); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
+// made is the label of ConfigMaps that controllers make.
+var made = client.MatchingLabels{"app.kubernetes.io/managed-by": "smi"}
 
-// roots removes the roots of the mesh from every namespace.
-func (r Remover) roots(ctx context.Context) error {
-	var list corev1.NamespaceList
+// configMaps removes what the controllers made among the ConfigMaps that are listed
+// with some options.
+func (r Remover) configMaps(ctx context.Context, options ...client.ListOption) error {
+	var list corev1.ConfigMapList
 	for {
-		if err := r.Client.List(ctx, &list, client.Limit(page), client.Continue(list.Continue)); err != nil {
-			return fmt.Errorf("list namespaces, to remove the ConfigMap %s from each: %w", sidecar.RootsConfigMap, err)
+		where := append(slices.Clone(options), made, client.Limit(page), client.Continue(list.Continue))
+		if err := r.Client.List(ctx, &list, where...); err != nil {
+			return fmt.Errorf("list the ConfigMaps that controllers made: %w", err)
 		}
-		for _, namespace := range list.Items {
-			m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace.Name, Name: sidecar.RootsConfigMap}}
-			if err := r.remove(ctx, m); err != nil {
+		for i := range list.Items {
+			if err := r.remove(ctx, &list.Items[i]); err != nil {
 				return err
 			}
 		}

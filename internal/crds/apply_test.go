@@ -1,0 +1,252 @@
+package crds_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/smi-project/smi/internal/crds"
+	"github.com/smi-project/smi/internal/kube/kubetest"
+)
+
+const splits = "trafficsplits.split.smi-spec.io"
+
+// others is the definition that another implementation of SMI has installed: an
+// older version, which is stored, one that nobody serves any more, and a webhook.
+const others = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: trafficsplits.split.smi-spec.io
+  annotations: {meta.helm.sh/release-name: other, meta.helm.sh/release-namespace: other-system}
+spec:
+  group: split.smi-spec.io
+  scope: Namespaced
+  names: {kind: TrafficSplit, plural: trafficsplits, singular: trafficsplit, listKind: TrafficSplitList, shortNames: [split]}
+  conversion:
+    strategy: Webhook
+    webhook:
+      conversionReviewVersions: [v1]
+      clientConfig: {service: {name: other, namespace: other-system, path: /convert}}
+  versions:
+  - name: v1alpha2
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+  - name: v1alpha1
+    served: false
+    storage: false
+    schema: {openAPIV3Schema: {type: object, properties: {old: {type: string}}}}
+`
+
+const split = `
+apiVersion: split.smi-spec.io/v1alpha2
+kind: TrafficSplit
+metadata: {name: canary, namespace: default}
+spec: {service: web, backends: [{service: web-1, weight: 90}, {service: web-2, weight: 10}]}
+`
+
+func TestOnACluster(t *testing.T) {
+	c := kubetest.Client(t, kubetest.Start(t))
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, c client.Client)
+	}{
+		{"installs once and then changes nothing", installs},
+		{"adopts what another implementation has", adopts},
+		{"refuses where an object would lose a field", refuses},
+		{"comes back from what somebody has changed", repairs},
+		{"takes out a conversion webhook", resets},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.run(t, c)
+			if err := crds.Delete(t.Context(), c, func(string) {}); err != nil {
+				t.Fatal(err)
+			}
+			if definition := get(t, c, splits); definition != nil {
+				t.Error("a definition is there after it was deleted")
+			}
+		})
+	}
+}
+
+func installs(t *testing.T, c client.Client) {
+	if got := differs(t, c); !strings.Contains(got, "+  name: "+splits) {
+		t.Errorf("diff does not show that %s is new:\n%.300s", splits, got)
+	}
+	if got := apply(t, c, crds.Options{}); len(got) != 6 || !all(got, ": created") {
+		t.Errorf("first: %q", got)
+	}
+	if got := differs(t, c); got != "" {
+		t.Errorf("diff after apply:\n%s", got)
+	}
+	if got := apply(t, c, crds.Options{}); len(got) != 6 || !all(got, ": unchanged") {
+		t.Errorf("second: %q", got)
+	}
+}
+
+func adopts(t *testing.T, c client.Client) {
+	create(t, c, others)
+	create(t, c, split)
+	if got := differs(t, c); !strings.Contains(got, "-    strategy: Webhook") || !strings.Contains(got, "+    name: v1alpha4") {
+		t.Errorf("diff does not show what becomes of the webhook and the versions:\n%.300s", got)
+	}
+	reported := apply(t, c, crds.Options{})
+	for _, want := range []string{
+		splits + ": adopted, keeps the versions of others: v1alpha2, v1alpha1",
+		"warning: " + splits + " belongs to the Helm release other-system/other too",
+	} {
+		if !slices.ContainsFunc(reported, func(line string) bool { return strings.HasPrefix(line, want) }) {
+			t.Errorf("not reported: %s\nbut %q", want, reported)
+		}
+	}
+	definition := get(t, c, splits)
+	versions := map[string]string{}
+	for _, entry := range field[[]any](t, definition, "spec", "versions") {
+		v := entry.(map[string]any)
+		word := map[bool]string{true: "served", false: "not served"}[v["served"].(bool)]
+		if v["storage"].(bool) {
+			word += ", stored"
+		}
+		versions[v["name"].(string)] = word
+	}
+	want := map[string]string{"v1alpha4": "served, stored", "v1alpha2": "served", "v1alpha1": "not served"}
+	for name, state := range want {
+		if versions[name] != state {
+			t.Errorf("version %s is %q, want %q", name, versions[name], state)
+		}
+	}
+	if got := field[string](t, definition, "spec", "conversion", "strategy"); got != "None" {
+		t.Errorf("conversion is %s", got)
+	}
+	// What was stored in the old version is read in the new one, whole.
+	object := &unstructured.Unstructured{}
+	object.SetAPIVersion("split.smi-spec.io/v1alpha4")
+	object.SetKind("TrafficSplit")
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "canary"}, object); err != nil {
+		t.Fatal(err)
+	}
+	if got := field[[]any](t, object, "spec", "backends"); len(got) != 2 {
+		t.Errorf("of its backends %v are left", got)
+	}
+	if got := apply(t, c, crds.Options{}); !slices.Contains(got, splits+": unchanged") {
+		t.Errorf("again: %q", got)
+	}
+}
+
+func refuses(t *testing.T, c client.Client) {
+	create(t, c, others)
+	create(t, c, strings.ReplaceAll(split, "weight: 90", "weight: 90, region: north"))
+	var reported []string
+	err := crds.Apply(t.Context(), c, crds.Options{Report: func(line string) { reported = append(reported, line) }})
+	if err == nil || !strings.Contains(err.Error(), "default/canary (spec.backends[].region)") || !strings.Contains(err.Error(), "--accept-loss") {
+		t.Errorf("it says: %v", err)
+	}
+	if len(reported) > 0 || get(t, c, "tcproutes.specs.smi-spec.io") != nil {
+		t.Errorf("something was applied before it was refused: %q", reported)
+	}
+	if got := apply(t, c, crds.Options{AcceptLoss: true}); !slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, splits+": adopted") }) {
+		t.Errorf("with the loss accepted: %q", got)
+	}
+}
+
+func repairs(t *testing.T, c client.Client) {
+	apply(t, c, crds.Options{})
+	patch(t, c, `{"spec":{"names":{"shortNames":["mine"]}}}`)
+	if got := differs(t, c); !strings.Contains(got, "-    - mine") || !strings.Contains(got, "+    - ts") {
+		t.Errorf("diff:\n%s", got)
+	}
+	if got := apply(t, c, crds.Options{}); !slices.Contains(got, splits+": updated") {
+		t.Errorf("apply: %q", got)
+	}
+}
+
+func resets(t *testing.T, c client.Client) {
+	apply(t, c, crds.Options{})
+	patch(t, c, `{"spec":{"conversion":{"strategy":"Webhook","webhook":{"conversionReviewVersions":["v1"],
+		"clientConfig":{"service":{"name":"a","namespace":"b"}}}}}}`)
+	var reported []string
+	if err := crds.ResetConversion(t.Context(), c, func(line string) { reported = append(reported, line) }); err != nil {
+		t.Fatal(err)
+	}
+	if len(reported) != 1 || reported[0] != splits+": conversion set to None" {
+		t.Errorf("reported: %q", reported)
+	}
+	if got := field[string](t, get(t, c, splits), "spec", "conversion", "strategy"); got != "None" {
+		t.Errorf("conversion is %s", got)
+	}
+}
+
+func apply(t *testing.T, c client.Client, o crds.Options) (reported []string) {
+	t.Helper()
+	o.Report = func(line string) { reported = append(reported, line) }
+	if err := crds.Apply(t.Context(), c, o); err != nil {
+		t.Fatal(err)
+	}
+	return reported
+}
+
+func differs(t *testing.T, c client.Client) string {
+	t.Helper()
+	var text strings.Builder
+	is, err := crds.Diff(t.Context(), c, &text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is != (text.Len() > 0) {
+		t.Errorf("diff says %v, and prints %d bytes", is, text.Len())
+	}
+	return text.String()
+}
+
+func create(t *testing.T, c client.Client, text string) {
+	t.Helper()
+	object := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &object.Object); err != nil {
+		t.Fatal(err)
+	}
+	// The kind of an object is served a moment after its definition was made.
+	kubetest.Eventually(t, func(ctx context.Context) error { return c.Create(ctx, object.DeepCopy()) })
+}
+
+func patch(t *testing.T, c client.Client, text string) {
+	t.Helper()
+	if err := c.Patch(t.Context(), get(t, c, splits), client.RawPatch("application/merge-patch+json", []byte(text))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// get returns the definition of that name, or nil.
+func get(t *testing.T, c client.Client, name string) *unstructured.Unstructured {
+	t.Helper()
+	d := &unstructured.Unstructured{}
+	d.SetAPIVersion("apiextensions.k8s.io/v1")
+	d.SetKind("CustomResourceDefinition")
+	err := c.Get(t.Context(), client.ObjectKey{Name: name}, d)
+	if client.IgnoreNotFound(err) != nil {
+		t.Fatal(err)
+	}
+	if err != nil {
+		return nil
+	}
+	return d
+}
+
+func field[T any](t *testing.T, object *unstructured.Unstructured, path ...string) T {
+	t.Helper()
+	value, found, err := unstructured.NestedFieldNoCopy(object.Object, path...)
+	typed, ok := value.(T)
+	if err != nil || !found || !ok {
+		t.Fatalf("%v is %v (%v)", path, value, err)
+	}
+	return typed
+}
+
+func all(lines []string, suffix string) bool {
+	return !slices.ContainsFunc(lines, func(line string) bool { return !strings.HasSuffix(line, suffix) })
+}

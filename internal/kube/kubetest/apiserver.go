@@ -1,0 +1,84 @@
+package kubetest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// assets is the variable that names the folder with kube-apiserver and etcd.
+const assets = "KUBEBUILDER_ASSETS"
+
+// errNoAssets tells how to get an API server.
+var errNoAssets = errors.New(assets + " does not name a folder with kube-apiserver and etcd; make test sets it, and by hand: " +
+	"export " + assets + "=$(cd test/cluster && go run . assets)")
+
+// Start starts an API server that ends with the test, and returns how an
+// administrator reaches it.
+func Start(t testing.TB) *rest.Config {
+	t.Helper()
+	if os.Getenv(assets) == "" {
+		t.Fatal(errNoAssets)
+	}
+	log.SetLogger(logr.Discard())
+	server := &envtest.Environment{}
+	config, err := server.Start()
+	if err != nil {
+		t.Fatalf("start an API server: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Errorf("stop the API server: %v", err)
+		}
+	})
+	config.QPS, config.Burst = -1, -1
+	config.WarningHandler = rest.NoWarnings{}
+	return config
+}
+
+// Client returns a client of an API server.
+func Client(t testing.TB, config *rest.Config) client.Client {
+	t.Helper()
+	c, err := client.New(config, client.Options{})
+	if err != nil {
+		t.Fatalf("a client of the API server: %v", err)
+	}
+	return c
+}
+
+// As returns how a ServiceAccount reaches the API server.
+func As(config *rest.Config, namespace, account string) *rest.Config {
+	own := rest.CopyConfig(config)
+	own.Impersonate = rest.ImpersonationConfig{
+		UserName: "system:serviceaccount:" + namespace + ":" + account,
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
+	}
+	return own
+}
+
+// patience is how long a test waits for what comes a moment later.
+const patience = 10 * time.Second
+
+// Eventually tries until there is no error any more.
+func Eventually(t testing.TB, try func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var last error
+	err := wait.PollUntilContextCancel(ctx, 50*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		last = try(ctx)
+		return last == nil, nil
+	})
+	if err != nil {
+		t.Fatalf("after %s: %v", patience, last)
+	}
+}
