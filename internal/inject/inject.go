@@ -104,5 +104,5 @@ func fullName(namespace *corev1.Namespace, pod *corev1.Pod) string {
 	if name == "" {
 		name = pod.GenerateName + "*"
 	}
-	return namespace.Name + "/" + name
+	return shorten(namespace.Name + "/" + name)
 }

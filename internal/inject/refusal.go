@@ -3,7 +3,9 @@ package inject
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/smi-project/smi/internal/sidecar"
 )
@@ -159,9 +161,12 @@ func (o *objections) add(reason Reason, field, value string) {
 	*o = append(*o, Refusal{Reason: reason, Field: field, Value: shorten(value)})
 }
 
-// shorten keeps what a user has written from filling a message.
+// shorten keeps what a user has written from filling a message, or breaking it.
 func shorten(value string) string {
 	const most = 100
+	if strings.ContainsFunc(value, unicode.IsControl) {
+		value = strconv.Quote(value)
+	}
 	if runes := []rune(value); len(runes) > most {
 		return string(runes[:most]) + "..."
 	}

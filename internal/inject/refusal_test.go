@@ -33,7 +33,7 @@ var refusals = []struct {
 	{"level restricted", podSecurity("restricted"), inject.PodSecurity, "namespace metadata.labels[pod-security.kubernetes.io/enforce] restricted:"},
 	{"level baseline", podSecurity("baseline"), inject.PodSecurity, "namespace metadata.labels[pod-security.kubernetes.io/enforce] baseline:"},
 	{"a level that does not exist", podSecurity("Privileged"), inject.PodSecurity, "namespace metadata.labels[pod-security.kubernetes.io/enforce] Privileged:"},
-	{"privileged", context(corev1.SecurityContext{Privileged: new(true)}), inject.Privileged, "spec.containers[0].securityContext.privileged:"},
+	{"privileged", secured(corev1.SecurityContext{Privileged: new(true)}), inject.Privileged, "spec.containers[0].securityContext.privileged:"},
 	{"privileged init container", onPod(func(p *corev1.Pod) {
 		p.Spec.InitContainers = []corev1.Container{{Name: "early", SecurityContext: &corev1.SecurityContext{Privileged: new(true)}}}
 	}), inject.Privileged, "spec.initContainers[0].securityContext.privileged:"},
@@ -47,8 +47,8 @@ var refusals = []struct {
 	{"SYS_ADMIN", adding("SYS_ADMIN"), inject.Capability, "spec.containers[0].securityContext.capabilities.add[1] SYS_ADMIN:"},
 	{"all capabilities", adding("all"), inject.Capability, "spec.containers[0].securityContext.capabilities.add[1] all:"},
 	{"a capability by the kernel's name", adding("cap_net_admin"), inject.Capability, "spec.containers[0].securityContext.capabilities.add[1] cap_net_admin:"},
-	{"the sidecar's user", context(corev1.SecurityContext{RunAsUser: new(int64(1337))}), inject.SidecarUser, "spec.containers[0].securityContext.runAsUser 1337:"},
-	{"the sidecar's group", context(corev1.SecurityContext{RunAsGroup: new(int64(1337))}), inject.SidecarUser, "spec.containers[0].securityContext.runAsGroup 1337:"},
+	{"the sidecar's user", secured(corev1.SecurityContext{RunAsUser: new(int64(1337))}), inject.SidecarUser, "spec.containers[0].securityContext.runAsUser 1337:"},
+	{"the sidecar's group", secured(corev1.SecurityContext{RunAsGroup: new(int64(1337))}), inject.SidecarUser, "spec.containers[0].securityContext.runAsGroup 1337:"},
 	{"the sidecar's user for all", onPod(func(p *corev1.Pod) {
 		p.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: new(int64(1337))}
 	}), inject.SidecarUser, "spec.securityContext.runAsUser 1337:"},
@@ -175,8 +175,8 @@ func TestHarmless(t *testing.T) {
 	for name, change := range map[string]func(*corev1.Namespace, *corev1.Pod){
 		"level privileged":         podSecurity("privileged"),
 		"another capability":       adding("NET_BIND_SERVICE"),
-		"all capabilities dropped": context(corev1.SecurityContext{Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}),
-		"not privileged":           context(corev1.SecurityContext{Privileged: new(false)}),
+		"all capabilities dropped": secured(corev1.SecurityContext{Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}),
+		"not privileged":           secured(corev1.SecurityContext{Privileged: new(false)}),
 		"no shared processes":      onPod(func(p *corev1.Pod) { p.Spec.ShareProcessNamespace = new(false) }),
 		"the sidecar's port by UDP": onContainer(func(c *corev1.Container) {
 			c.Ports = []corev1.ContainerPort{{ContainerPort: 15006, Protocol: corev1.ProtocolUDP}}
@@ -243,12 +243,12 @@ func annotated(name, value string) func(*corev1.Namespace, *corev1.Pod) {
 	return onPod(func(p *corev1.Pod) { p.Annotations = map[string]string{name: value} })
 }
 
-func context(c corev1.SecurityContext) func(*corev1.Namespace, *corev1.Pod) {
+func secured(c corev1.SecurityContext) func(*corev1.Namespace, *corev1.Pod) {
 	return onContainer(func(container *corev1.Container) { container.SecurityContext = &c })
 }
 
 func adding(capability corev1.Capability) func(*corev1.Namespace, *corev1.Pod) {
-	return context(corev1.SecurityContext{Capabilities: &corev1.Capabilities{Add: []corev1.Capability{"CHOWN", capability}}})
+	return secured(corev1.SecurityContext{Capabilities: &corev1.Capabilities{Add: []corev1.Capability{"CHOWN", capability}}})
 }
 
 func mounting(volume string) func(*corev1.Namespace, *corev1.Pod) {
