@@ -15,8 +15,8 @@ TEST_FLAGS ?=
 
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/smi-project/smi/internal/cli.version=$(VERSION)'
-# Every module but the one that only names the tools. Asked for when it is needed.
-MODULES = $(shell find . -name go.mod -not -path '*/testdata/*' -not -path './tools/go.mod' -exec dirname {} \; | sort)
+# Every module but those that only name programs of others. Asked for when it is needed.
+MODULES = $(shell find . -name go.mod -not -path '*/testdata/*' -not -path './tools/go.mod' -not -path './test/cluster/components/*' -exec dirname {} \; | sort)
 # The Envoy that tests run, unless ENVOY names another.
 WITH_ENVOY = export ENVOY="$${ENVOY:-$$(tools/envoy.sh path)}"
 
@@ -108,6 +108,20 @@ BY ?= make conformance
 .PHONY: conformance
 conformance: envoy build ## Run the conformance suite on this machine, sign and verify its report
 	@tools/conformance.sh dist/conformance "$(BY)"
+
+.PHONY: cluster
+cluster: bin/cluster ## Start a Kubernetes of one node on this machine (Linux, root; built the first time)
+	@bin/cluster up
+	@echo 'export KUBECONFIG='"$$(bin/cluster kubeconfig)"' PATH='"$$(bin/cluster path)"':$$PATH'
+
+.PHONY: cluster-down
+cluster-down: bin/cluster ## Remove that Kubernetes and everything of it but what was built
+	@bin/cluster down
+
+# The go command knows better than make what has changed.
+.PHONY: bin/cluster
+bin/cluster:
+	@cd test/cluster && CGO_ENABLED=0 go build -trimpath -o ../../bin/cluster .
 
 .PHONY: mutants
 mutants: envoy ## Break one rule at a time and see that the conformance suite notices
