@@ -23,10 +23,15 @@ type Lab struct {
 var (
 	RangeIPv4 = netip.MustParsePrefix("10.77.0.0/24")
 	RangeIPv6 = netip.MustParsePrefix("fd00:77::/64")
-	// RangeServices are for addresses that no pod has.
-	RangeServices = netip.MustParsePrefix("10.78.0.0/24")
-	nodeIPv4      = netip.MustParseAddr("10.77.0.1")
-	nodeIPv6      = netip.MustParseAddr("fd00:77::1")
+	nodeIPv4  = netip.MustParseAddr("10.77.0.1")
+	nodeIPv6  = netip.MustParseAddr("fd00:77::1")
+)
+
+// OutsideIPv4 and OutsideIPv6 are addresses of the node that are in none of the
+// ranges: they stand for the rest of the world.
+var (
+	OutsideIPv4 = netip.MustParseAddr("203.0.113.1")
+	OutsideIPv6 = netip.MustParseAddr("2001:db8::1")
 )
 
 const bridgeName = "bridge0"
@@ -44,6 +49,9 @@ func New(tb testing.TB) *Lab {
 			return err
 		}
 		if err := addAddresses(bridge, nodeIPv4, nodeIPv6); err != nil {
+			return err
+		}
+		if err := addAddresses(bridge, OutsideIPv4, OutsideIPv6); err != nil {
 			return err
 		}
 		return setUp(bridgeName, "lo")

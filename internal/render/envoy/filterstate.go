@@ -21,11 +21,14 @@ const (
 	// stateServerName overrides the server name towards upstreams. It is Envoy's
 	// own name.
 	stateServerName = "envoy.network.upstream_server_name"
+	// stateDestination is where a connection was going when it was redirected, for
+	// the filter original_dst of an internal listener. It is Envoy's own name.
+	stateDestination = "envoy.filters.listener.original_dst.local_ip"
 )
 
 func stateValue(key, format string, share valuev3.FilterStateValue_SharedWithUpstream) *valuev3.FilterStateValue {
 	factory := "envoy.string"
-	if key == stateServerName {
+	if key == stateServerName || key == stateDestination {
 		factory = key
 	}
 	return &valuev3.FilterStateValue{
@@ -47,9 +50,29 @@ func peerIdentity() *listenerv3.Filter {
 // shared: without a name of its own in the pool's key, which the connection's
 // number provides, a peer would be taken for another one that came before.
 func sharedPeerIdentity() *listenerv3.Filter {
-	values := peerState(valuev3.FilterStateValue_ONCE)
-	values = append(values, stateValue(stateServerName, "%CONNECTION_ID%", valuev3.FilterStateValue_NONE))
+	values := append(peerState(valuev3.FilterStateValue_ONCE), poolOfItsOwn)
 	return networkFilter("smi.identity", &netstatev3.Config{OnDownstreamTlsHandshake: values})
+}
+
+var poolOfItsOwn = stateValue(stateServerName, "%CONNECTION_ID%", valuev3.FilterStateValue_NONE)
+
+// destination tells an internal listener where a connection was going. It is what
+// the kernel says, and nothing that a client could write.
+var destination = stateValue(stateDestination, "%DOWNSTREAM_LOCAL_ADDRESS%", valuev3.FilterStateValue_ONCE)
+
+// sharedPeerOnCluster is sharedPeerIdentity with the destination.
+func sharedPeerOnCluster() *listenerv3.Filter {
+	values := append(peerState(valuev3.FilterStateValue_ONCE), poolOfItsOwn)
+	return networkFilter("smi.identity", &netstatev3.Config{
+		OnNewConnection: []*valuev3.FilterStateValue{destination}, OnDownstreamTlsHandshake: values,
+	})
+}
+
+// noPeerOnCluster is noIdentity with the destination.
+func noPeerOnCluster() *listenerv3.Filter {
+	return networkFilter("smi.identity", &netstatev3.Config{OnNewConnection: []*valuev3.FilterStateValue{
+		stateValue(stateKey, keyPlaintext, valuev3.FilterStateValue_ONCE), destination, poolOfItsOwn,
+	}})
 }
 
 func peerState(share valuev3.FilterStateValue_SharedWithUpstream) []*valuev3.FilterStateValue {

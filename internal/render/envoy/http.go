@@ -124,14 +124,14 @@ func upgrade(value *matcherv3.StringMatcher) *accesslogv3.AccessLogFilter {
 // stands in every chain of the port, since a connection manager that travels by
 // ECDS itself must not refer to rules that do: Envoy 1.40 crashes when such a
 // one is updated (tried).
-func inboundHTTP(p *parts, port uint16, rules string) *listenerv3.Filter {
+func inboundHTTP(p *parts, in portChainsInputs, rules string) *listenerv3.Filter {
 	access := &hcmv3.HttpFilter{
 		Name:       rules,
 		ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{ConfigDiscovery: discovered(&rbacv3.RBAC{})},
 	}
 	return httpManagerFilter(p.httpManager(httpConfig{
 		stats:     "inbound",
-		routes:    inboundRoutes(port),
+		routes:    inboundRoutes(in.application()),
 		filters:   []*hcmv3.HttpFilter{pathState, access},
 		forbidden: "smi: no TrafficTarget allows " + formatSource + " to %REQ(:METHOD)% %PATH(NQ:PATH)% here\n",
 		tags:      serverTags(),
@@ -141,7 +141,7 @@ func inboundHTTP(p *parts, port uint16, rules string) *listenerv3.Filter {
 // inboundRoutes send everything to the application, with the identity that the
 // client has proved and no other (PR-4), but for paths that it may read as
 // another one (SP-9).
-func inboundRoutes(port uint16) *routev3.RouteConfiguration {
+func inboundRoutes(application string) *routev3.RouteConfiguration {
 	return &routev3.RouteConfiguration{
 		Name: "inbound",
 		RequestHeadersToAdd: []*corev3.HeaderValueOption{{
@@ -152,7 +152,7 @@ func inboundRoutes(port uint16) *routev3.RouteConfiguration {
 			Name: "application", Domains: []string{"*"},
 			Routes: []*routev3.Route{
 				{Match: dotsWithParameters, Action: directResponse(400, "smi: a segment of dots has parameters\n")},
-				{Match: everything(), Action: toCluster(inboundName(port))},
+				{Match: everything(), Action: toCluster(application)},
 			},
 		}},
 	}

@@ -10,12 +10,15 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/smi-project/smi/mesh"
 )
 
 // inboundInputs are what the listener of a pod's port depends on.
 type inboundInputs struct {
+	// address is empty on a cluster, where the chains of all ports stand in one
+	// listener and match on their ports.
 	address string
 	port    mesh.InboundPort
 	mode    mesh.Mode
@@ -72,27 +75,46 @@ func inboundChains(in inboundInputs) []chain {
 		}
 		return number + "|" + label + "|" + strconv.FormatUint(epoch, 10)
 	}
+	var port uint16
+	if in.address == "" {
+		port = in.port.Number
+	}
 	chains := make([]chain, 0, len(in.spread.chains)+2)
 	for _, s := range in.spread.chains {
-		chains = append(chains, chain{chainHead(name(s.label, s.epoch), s.serverName), in.shared.ofChain(s.label)})
+		chains = append(chains, chain{chainHead(name(s.label, s.epoch), port, s.serverName), in.shared.ofChain(s.label)})
 	}
 	others := name("others", in.spread.others)
 	if in.mode.Enforced() && !in.port.Plaintext {
-		return append(chains, chain{chainHead(others, ""), in.shared.secured})
+		return append(chains, chain{chainHead(others, port, ""), in.shared.secured})
 	}
 	// Only meshed clients use server names of our domain; the TLS of others is
 	// the application's.
 	return append(chains,
-		chain{chainHead(others, "*."+sourceDomain), in.shared.secured},
-		chain{newPiece(&listenerv3.FilterChain{Name: number + "|plaintext"}), in.shared.plain})
+		chain{chainHead(others, port, "*."+sourceDomain), in.shared.secured},
+		chain{newPiece(portChain(number+"|plaintext", port)), in.shared.plain})
 }
 
-// chainHead is a FilterChain's name and its match of TLS, by a server name
-// unless that is "". There is one for each source of each port, so it is put
-// down by hand.
-func chainHead(name, serverName string) piece {
-	const fieldMatch, fieldName, fieldTransport, fieldServerNames = 1, 7, 9, 11
+// portChain is a filter chain for whatever comes to a port, or to any if that is
+// mesh.AnyPort.
+func portChain(name string, port uint16) *listenerv3.FilterChain {
+	c := &listenerv3.FilterChain{Name: name}
+	if port != mesh.AnyPort {
+		c.FilterChainMatch = &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(uint32(port))}
+	}
+	return c
+}
+
+// chainHead is a FilterChain's name and its match: of a port unless that is
+// mesh.AnyPort, and of TLS, by a server name unless that is "". There is one for
+// each source of each port, so it is put down by hand.
+func chainHead(name string, port uint16, serverName string) piece {
+	const fieldMatch, fieldName, fieldPort, fieldTransport, fieldServerNames = 1, 7, 8, 9, 11
+	const fieldValue = 1 // of a UInt32Value
 	var match []byte
+	if port != mesh.AnyPort {
+		value := protowire.AppendVarint(protowire.AppendTag(nil, fieldValue, protowire.VarintType), uint64(port))
+		match = protowire.AppendBytes(protowire.AppendTag(match, fieldPort, protowire.BytesType), value)
+	}
 	match = protowire.AppendString(protowire.AppendTag(match, fieldTransport, protowire.BytesType), "tls")
 	if serverName != "" {
 		match = protowire.AppendString(protowire.AppendTag(match, fieldServerNames, protowire.BytesType), serverName)
@@ -117,19 +139,32 @@ type portChains struct {
 type portChainsInputs struct {
 	port     uint16
 	protocol mesh.Protocol
+	cluster  bool
+}
+
+// application is the name of the cluster of the application behind the port.
+func (in portChainsInputs) application() string {
+	if in.cluster {
+		return deliveryName(in.protocol)
+	}
+	return inboundName(in.port)
 }
 
 func buildPortChains(p *parts, in portChainsInputs) *portChains {
 	c := &portChains{}
 	if in.protocol != mesh.TCP {
-		c.http = inboundHTTP(p, in.port, accessName(in.port))
+		c.http = inboundHTTP(p, in, accessName(in.port))
 	}
-	secured := &listenerv3.FilterChain{TransportSocket: p.serverTCP, Filters: []*listenerv3.Filter{p.sharedPeer, handOver(in.port)}}
-	plain := &listenerv3.FilterChain{Filters: []*listenerv3.Filter{p.noPeer, handOverPlain(in.port)}}
+	sharedPeer, noPeer := p.sharedPeer, p.noPeer
+	if in.cluster {
+		sharedPeer, noPeer = p.sharedPeerOnCluster, p.noPeerOnCluster
+	}
+	secured := &listenerv3.FilterChain{TransportSocket: p.serverTCP, Filters: []*listenerv3.Filter{sharedPeer, handOver(in.port)}}
+	plain := &listenerv3.FilterChain{Filters: []*listenerv3.Filter{noPeer, handOverPlain(in.port)}}
 	if in.protocol.SpeaksHTTP() {
 		secured = securedHTTP(p, c.http)
-		plain.Filters = []*listenerv3.Filter{p.noPeer, c.http}
-		c.own, c.bucket = newChainTemplate(p, in.port, sourceLabel), newChainTemplate(p, in.port, bucketLabel)
+		plain.Filters = []*listenerv3.Filter{noPeer, c.http}
+		c.own, c.bucket = newChainTemplate(p, in, sourceLabel), newChainTemplate(p, in, bucketLabel)
 	}
 	c.secured, c.plain = newPiece(secured), newPiece(plain)
 	return c
@@ -159,9 +194,9 @@ type chainTemplate struct {
 	sum            [sha256.Size]byte
 }
 
-func newChainTemplate(p *parts, port uint16, length int) *chainTemplate {
+func newChainTemplate(p *parts, in portChainsInputs, length int) *chainTemplate {
 	label := strings.Repeat("?", length)
-	whole := newPiece(securedHTTP(p, inboundHTTP(p, port, chainAccessName(port, label))))
+	whole := newPiece(securedHTTP(p, inboundHTTP(p, in, chainAccessName(in.port, label))))
 	before, behind, ok := bytes.Cut(whole.bytes(), []byte(label))
 	if !ok || bytes.Contains(behind, []byte(label)) {
 		panic("render/envoy: a filter chain does not name its rules once")

@@ -26,6 +26,10 @@ type innerInputs struct {
 	port   mesh.InboundPort
 	mode   mesh.Mode
 	shared *portChains
+	// application is the name of the cluster of the application; cluster tells
+	// that it depends on where a connection was going.
+	application string
+	cluster     bool
 }
 
 // buildInner is where connections to a port that speaks TCP, or does not say,
@@ -44,7 +48,7 @@ func buildInner(p *parts, in innerInputs) *Resource {
 		ListenerSpecifier: &listenerv3.Listener_InternalListener{InternalListener: &listenerv3.Listener_InternalListenerConfig{}},
 		FilterChains: []*listenerv3.FilterChain{
 			{Name: chainTCP, Filters: []*listenerv3.Filter{
-				discoveredGrants(number), tcpFilter(tcpProxy("inbound", inboundName(number), p.tcpLog(tags))),
+				discoveredGrants(number), tcpFilter(tcpProxy("inbound", in.application, p.tcpLog(tags))),
 			}},
 		},
 	}
@@ -55,11 +59,16 @@ func buildInner(p *parts, in innerInputs) *Resource {
 		})
 	case in.mode == mesh.Audit:
 		l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{
-			Name: chainDenied, Filters: []*listenerv3.Filter{tcpFilter(tcpProxy("inbound", inboundName(number), p.tcpLog(audited)))},
+			Name: chainDenied, Filters: []*listenerv3.Filter{tcpFilter(tcpProxy("inbound", in.application, p.tcpLog(audited)))},
 		})
 	}
+	if in.cluster {
+		l.ListenerFilters = originalDestination
+	}
 	if in.port.Protocol == mesh.Undeclared {
-		sniff(l)
+		if sniff(l); in.port.Number == mesh.AnyPort {
+			l.ListenerFilters[len(l.ListenerFilters)-1].FilterDisabled = onPorts(mesh.ServerFirst())
+		}
 		l.FilterChains = append(l.FilterChains, &listenerv3.FilterChain{
 			Name: chainHTTP, Filters: []*listenerv3.Filter{in.shared.http},
 		})

@@ -1,6 +1,8 @@
 package envoy
 
 import (
+	"net/netip"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -18,6 +20,8 @@ const forbiddenHere = "smi: no TrafficTarget allows " + formatSource + " to call
 // listens and for whom, but not where the traffic goes, nor whether it may. A
 // grant that comes or goes thus closes no connection of the application's.
 type upstreamInputs struct {
+	// cluster tells that the address is the Service's own.
+	cluster  bool
 	address  string
 	local    uint16
 	source   mesh.Principal
@@ -33,6 +37,11 @@ func buildUpstream(p *parts, in upstreamInputs) *Resource {
 		Address:          socketAddress(in.address, in.local),
 		TcpKeepalive:     keepalive.TcpKeepalive,
 		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
+	}
+	if in.cluster {
+		// The name is that of the address, so that a Service which gets the address of
+		// another one is an update.
+		l.Name, l.BindToPort = "outbound|"+netip.AddrPortFrom(netip.MustParseAddr(in.address), in.local).String(), no()
 	}
 	own := ownIdentity(in.source)
 	http := func() *listenerv3.FilterChain {

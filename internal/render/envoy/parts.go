@@ -26,6 +26,8 @@ type parts struct {
 	peer         *listenerv3.Filter
 	sharedPeer   *listenerv3.Filter
 	noPeer       *listenerv3.Filter
+	// sharedPeerOnCluster and noPeerOnCluster also tell where a connection was going.
+	sharedPeerOnCluster, noPeerOnCluster *listenerv3.Filter
 	// serviceCluster, accountMatch and plaintextMatch are parts of a cluster (see
 	// buildCluster); the holes of the second are an account and its principal.
 	serviceCluster *template
@@ -58,6 +60,8 @@ func newParts(o Options) *parts {
 		peer:         peerIdentity(),
 		sharedPeer:   sharedPeerIdentity(),
 		noPeer:       noIdentity(),
+
+		sharedPeerOnCluster: sharedPeerOnCluster(), noPeerOnCluster: noPeerOnCluster(),
 		accountMatch: newTemplate(meeting(hole(1), clientTLS(mesh.Principal(hole(2))))),
 		serviceHost:  newTemplate(virtualHost(hole(1), nil, []*routev3.Route{serviceRoute(hole(2), hole(3))})),
 		ownChain:     newTemplate(&listenerv3.FilterChain{Name: chainHTTP, Filters: []*listenerv3.Filter{identityFilter(hole(1), hole(2))}}),

@@ -22,6 +22,8 @@ type Renderer struct {
 	applications *memo[applicationInputs, *Resource]
 	internal     *memo[string, *Resource]
 	denied       *memo[struct{}, *Resource]
+	delivery     *memo[mesh.Protocol, *Resource]
+	portListed   *memo[inboundInputs, []chain]
 
 	services   *memo[*mesh.ServicePort, *serviceResources]
 	reached    *memo[*mesh.ServicePort, *upstreamResources]
@@ -34,6 +36,15 @@ type Renderer struct {
 	requests   *memo[proxyInputs, *Resource]
 	// proxyRoutes depend on all that a class reaches, which the class stands for.
 	proxyRoutes map[*mesh.Workload]*memoEntry[*Resource]
+
+	captures    *memo[captureInputs, *Resource]
+	passthrough *memo[struct{}, *Resource]
+	podChains   *memo[podChainsInputs, []piece]
+	podClusters *memo[mesh.Account, *Resource]
+	// sidecars are the resources of the classes of a cluster, in this rendering.
+	// same are their listeners by version.
+	sidecars map[sidecarKey][]*Resource
+	same     map[string]*memoEntry[*Resource]
 
 	outsideRoutes   *memo[outsideInputs, *Resource]
 	outsideListener *memo[struct{}, *Resource]
@@ -64,9 +75,10 @@ type node struct {
 	used      uint64
 }
 
-// sharedResources are in every proxy.
+// sharedResources are in every proxy, or what such are made of.
 type sharedResources struct {
 	denied, outsideRoutes, outsideListener, outsideCluster, forward *Resource
+	addresses                                                       *mesh.Addresses
 }
 
 // serviceResources are those of one Service's port. Each is the same for every
@@ -99,6 +111,13 @@ func New(o Options) *Renderer {
 		applications:    newMemo(buildApplication),
 		internal:        newMemo(buildInternal),
 		denied:          newMemo(buildDenied),
+		delivery:        newMemo(buildDelivery),
+		portListed:      newMemo(func(_ *parts, in inboundInputs) []chain { return inboundChains(in) }),
+		captures:        newMemo(buildCapture),
+		passthrough:     newMemo(buildPassthrough),
+		podChains:       newMemo(buildPodChains),
+		podClusters:     newMemo(buildPodCluster),
+		same:            map[string]*memoEntry[*Resource]{},
 		services:        newMemo(buildService),
 		reached:         newMemo(buildReached),
 		refused:         newMemo(buildRefused),
@@ -135,6 +154,7 @@ func (r *Renderer) RenderList(m *mesh.Mesh, proxies []Proxy, epochs Epochs) [][]
 	sweep := r.built > r.live+1000
 	shared := r.shared(m)
 	r.noteGone(m)
+	r.sidecars = map[sidecarKey][]*Resource{}
 	out, order := make([][]*Resource, len(proxies)), make([]*node, len(proxies))
 	for i := range proxies {
 		p := &proxies[i]
@@ -142,7 +162,11 @@ func (r *Renderer) RenderList(m *mesh.Mesh, proxies []Proxy, epochs Epochs) [][]
 		account := epochs.accounts[p.Workload.Account]
 		if sweep || !n.current(r.gone, p, account, shared) {
 			n = &node{name: p.Node, workload: p.Workload, placement: p.Placement, epochs: account, shared: shared, backends: splitBackends(m, p.Workload)}
-			n.resources = r.render(m, p, n)
+			if p.Placement.Cluster {
+				n.resources = r.renderSidecar(m, n)
+			} else {
+				n.resources = r.render(m, p, n)
+			}
 			r.nodes[p.Node] = n
 		}
 		n.used = r.generation
@@ -226,6 +250,7 @@ func splitBackends(m *mesh.Mesh, w *mesh.Workload) []*mesh.ServicePort {
 
 func (r *Renderer) shared(m *mesh.Mesh) sharedResources {
 	return sharedResources{
+		addresses:       m.Addresses,
 		denied:          r.denied.get(r, struct{}{}),
 		outsideRoutes:   r.outsideRoutes.get(r, outsideInputs{namespacesOf(m.Services)}),
 		outsideListener: r.outsideListener.get(r, struct{}{}),
@@ -248,27 +273,40 @@ func (r *Renderer) render(m *mesh.Mesh, p *Proxy, n *node) []*Resource {
 
 func (r *Renderer) appendInbound(out []*Resource, p *Proxy, port mesh.InboundPort, epochs *accountEpochs) []*Resource {
 	w := p.Workload
-	chains := r.portChains.get(r, portChainsInputs{port.Number, port.Protocol})
+	chains := r.portChains.get(r, portChainsInputs{port.Number, port.Protocol, false})
 	granted := r.portGrants.get(r, portGrantsInputs{w.Policy, port.Number, port.Protocol == mesh.TCP})
 	spread := r.spreads.get(r, spreadInputs{granted, epochs.port(port.Number)})
-	if port.Protocol != mesh.TCP {
-		out = append(out, r.access.get(r, accessInputs{granted, port, w.Mode}))
-	}
-	if port.Protocol.SpeaksHTTP() {
-		rules := spread
-		if !spread.past {
-			// A new epoch alone leaves rules as they are.
-			rules = r.spreads.get(r, spreadInputs{granted, nil})
-		}
-		out = append(out, r.chainAccess.get(r, chainAccessInputs{accessInputs{granted, port, w.Mode}, rules})...)
-	}
+	out = r.appendRules(out, w, port, portRules{granted, spread})
 	out = append(out,
 		r.applications.get(r, applicationInputs{p.Placement.AppAddress, port.Number, port.Protocol}),
 		r.inbound.get(r, inboundInputs{p.Placement.SidecarAddress, port, w.Mode, spread, chains}),
 	)
 	if port.Protocol == mesh.TCP || port.Protocol == mesh.Undeclared {
-		out = append(out, r.internal.get(r, innerName(port.Number)), r.inner.get(r, innerInputs{w.Policy, port, w.Mode, chains}),
+		out = append(out, r.internal.get(r, innerName(port.Number)), r.inner.get(r, innerInputs{w.Policy, port, w.Mode, chains, inboundName(port.Number), false}),
 			r.grants.get(r, grantInputs{w.Policy, port}))
+	}
+	return out
+}
+
+// portRules are what the rules of a port are made of.
+type portRules struct {
+	granted *portGrants
+	spread  *spread
+}
+
+// appendRules adds the access rules of a port.
+func (r *Renderer) appendRules(out []*Resource, w *mesh.Workload, port mesh.InboundPort, of portRules) []*Resource {
+	in := accessInputs{of.granted, port, w.Mode}
+	if port.Protocol != mesh.TCP {
+		out = append(out, r.access.get(r, in))
+	}
+	if port.Protocol.SpeaksHTTP() {
+		rules := of.spread
+		if !rules.past {
+			// A new epoch alone leaves rules as they are.
+			rules = r.spreads.get(r, spreadInputs{of.granted, nil})
+		}
+		out = append(out, r.chainAccess.get(r, chainAccessInputs{in, rules})...)
 	}
 	return out
 }
@@ -323,7 +361,7 @@ func (r *Renderer) appendUpstreams(out []*Resource, m *mesh.Mesh, p *Proxy, sour
 			if !ok || sp.Protocol == mesh.UDP {
 				continue
 			}
-			in := upstreamInputs{p.Placement.SidecarAddress, local, source, keyOf(sp), sp.Protocol}
+			in := upstreamInputs{false, p.Placement.SidecarAddress, local, source, keyOf(sp), sp.Protocol}
 			out = append(out, r.upstreams.get(r, in))
 			var u *upstreamResources
 			if reaches[keyOf(sp)] {
@@ -387,7 +425,13 @@ func (r *Renderer) sweep() {
 	r.live = r.portGrants.sweep(g) + r.spreads.sweep(g) + r.access.sweep(g) + r.chainAccess.sweep(g) + r.grants.sweep(g) +
 		r.portChains.sweep(g) + r.inbound.sweep(g) + r.inner.sweep(g) + r.applications.sweep(g) +
 		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.reached.sweep(g) + r.refused.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) +
-		r.proxyHosts.sweep(g) + r.ownNames.sweep(g) + r.proxies.sweep(g) + r.requests.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g)
+		r.proxyHosts.sweep(g) + r.ownNames.sweep(g) + r.proxies.sweep(g) + r.requests.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g) +
+		r.delivery.sweep(g) + r.portListed.sweep(g) + r.captures.sweep(g) + r.passthrough.sweep(g) + r.podChains.sweep(g) + r.podClusters.sweep(g)
+	for version, e := range r.same {
+		if e.used != g {
+			delete(r.same, version)
+		}
+	}
 	for w, e := range r.proxyRoutes {
 		if e.used != g {
 			delete(r.proxyRoutes, w)

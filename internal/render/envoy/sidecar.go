@@ -1,0 +1,121 @@
+package envoy
+
+import (
+	"github.com/smi-project/smi/mesh"
+)
+
+// sidecarKey is what the resources of a pod on a cluster depend on, beside what
+// is the same for the whole mesh. All pods of a class share them.
+type sidecarKey struct {
+	workload *mesh.Workload
+	epochs   *accountEpochs
+	ipv6     bool
+}
+
+// renderSidecar returns the resources of a pod on a cluster.
+func (r *Renderer) renderSidecar(m *mesh.Mesh, n *node) []*Resource {
+	key := sidecarKey{n.workload, n.epochs, n.placement.IPv6}
+	if out, ok := r.sidecars[key]; ok {
+		return out
+	}
+	out := []*Resource{
+		n.shared.denied,
+		r.delivery.get(r, mesh.HTTP), r.delivery.get(r, mesh.HTTP2),
+		r.passthrough.get(r, struct{}{}),
+		r.captures.get(r, captureInputs{n.shared.addresses, key.ipv6}),
+		r.internal.get(r, pods),
+	}
+	out = r.appendCaptured(out, key)
+	out = r.appendServices(out, m, n)
+	out = r.appendPods(out, n.workload)
+	r.sidecars[key] = out
+	return out
+}
+
+// appendCaptured adds what serves the ports of a pod.
+func (r *Renderer) appendCaptured(out []*Resource, key sidecarKey) []*Resource {
+	w := key.workload
+	var chains []chain
+	for _, port := range w.Ports {
+		if port.Protocol == mesh.UDP {
+			continue
+		}
+		in := portChainsInputs{port.Number, port.Protocol, true}
+		shared := r.portChains.get(r, in)
+		granted := r.portGrants.get(r, portGrantsInputs{w.Policy, port.Number, port.Protocol == mesh.TCP})
+		spread := r.spreads.get(r, spreadInputs{granted, key.epochs.port(port.Number)})
+		chains = append(chains, r.portListed.get(r, inboundInputs{port: port, mode: w.Mode, spread: spread, shared: shared})...)
+		out = r.appendRules(out, w, port, portRules{granted, spread})
+		if !port.Protocol.SpeaksHTTP() {
+			out = append(out, r.internal.get(r, innerName(port.Number)),
+				r.inner.get(r, innerInputs{w.Policy, port, w.Mode, shared, in.application(), true}),
+				r.grants.get(r, grantInputs{w.Policy, port}))
+		}
+	}
+	return append(out, r.shareEqual(captured(r.parts, w, key.ipv6, chains)))
+}
+
+// appendServices adds the listeners of the Services' ports that a class
+// reaches, and what is behind them.
+func (r *Renderer) appendServices(out []*Resource, m *mesh.Mesh, n *node) []*Resource {
+	source := mesh.PrincipalOf(r.parts.TrustDomain, n.workload.Account)
+	clusters := map[portKey]bool{}
+	appendCluster := func(sp *mesh.ServicePort) {
+		if key := keyOf(sp); !clusters[key] && sp.Protocol != mesh.UDP {
+			clusters[key] = true
+			s := r.services.get(r, sp)
+			out = append(out, r.clusterOf(s), s.endpoints)
+		}
+	}
+	for _, sp := range n.workload.Reaches {
+		service := m.Service(sp.Service)
+		// What has no address of its own is reached by those of its pods.
+		if sp.Protocol == mesh.UDP || service == nil || len(service.ClusterIPs) == 0 {
+			continue
+		}
+		appendCluster(sp)
+		for _, address := range service.ClusterIPs {
+			out = append(out, r.upstreams.get(r, upstreamInputs{true, address, sp.Number, source, keyOf(sp), sp.Protocol}))
+		}
+		u := r.reached.get(r, sp)
+		if u.routes != nil {
+			out = append(out, u.routes)
+		}
+		if u.tcp != nil {
+			out = append(out, u.tcp)
+		}
+	}
+	for _, sp := range n.backends {
+		appendCluster(sp)
+	}
+	return out
+}
+
+// appendPods adds what calls to pods by their addresses need.
+func (r *Renderer) appendPods(out []*Resource, w *mesh.Workload) []*Resource {
+	source := mesh.PrincipalOf(r.parts.TrustDomain, w.Account)
+	chains := []piece{}
+	known := map[mesh.Account]bool{}
+	for _, g := range w.ReachesPods {
+		if len(g.Addresses) == 0 || known[g.Account] {
+			continue
+		}
+		known[g.Account] = true
+		chains = append(chains, r.podChains.get(r, podChainsInputs{source, g.Account})...)
+		out = append(out, r.podClusters.get(r, g.Account))
+	}
+	return append(out, r.shareEqual(podListener(r.parts, source, w.ReachesPods, chains)))
+}
+
+// shareEqual returns the resource that was made of the same, where there is one.
+func (r *Renderer) shareEqual(resource *Resource) *Resource {
+	key := resource.Name + " " + resource.Version
+	e, ok := r.same[key]
+	if !ok {
+		e = &memoEntry[*Resource]{out: resource}
+		r.same[key] = e
+		r.built++
+	}
+	e.used = r.generation
+	return e.out
+}

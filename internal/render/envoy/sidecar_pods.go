@@ -1,0 +1,153 @@
+package envoy
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	networkinputv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
+
+	"github.com/smi-project/smi/mesh"
+)
+
+// podsName is the name of the cluster of an account's pods.
+func podsName(a mesh.Account) string { return pods + "|" + a.String() }
+
+// podChainName is the name of a chain for an account's pods.
+func podChainName(kind string, a mesh.Account) string { return kind + "|" + a.String() }
+
+// buildPodCluster is the cluster of an account's pods, each of which is called
+// by its own address. It accepts the identity of the account and no other
+// (ID-6).
+func buildPodCluster(p *parts, account mesh.Account) *Resource {
+	c := originalCluster(podsName(account))
+	c.TransportSocket = clientTLS(mesh.PrincipalOf(p.TrustDomain, account))
+	return newResource(c.Name, c)
+}
+
+// podChainsInputs are what the filter chains to an account's pods depend on.
+type podChainsInputs struct {
+	source  mesh.Principal
+	account mesh.Account
+}
+
+// buildPodChains are the chains to an account's pods, for HTTP and for other
+// bytes. There is no split (TS-1).
+func buildPodChains(p *parts, in podChainsInputs) []piece {
+	own := ownIdentity(in.source)
+	tags := with(clientTags(), tag{TagSide, "client"}, tag{TagDestination, string(mesh.PrincipalOf(p.TrustDomain, in.account))},
+		tag{TagWorkload, ""}, tag{TagPod, ""}, tag{TagService, ""}, tag{TagBackend, ""}, tag{TagSplit, ""})
+	route := &routev3.Route{Match: everything(), Action: toCluster(podsName(in.account)), Metadata: routeMetadata(map[string]string{"side": "client"})}
+	http := podHTTP(p, route, tags)
+	tcp := tcpFilter(tcpProxy(pods, podsName(in.account), p.tcpLog(with(tags, tag{TagGrant, ""}))))
+	return []piece{
+		newPiece(&listenerv3.FilterChain{Name: podChainName(chainHTTP, in.account), Filters: []*listenerv3.Filter{own, http}}),
+		newPiece(&listenerv3.FilterChain{Name: podChainName(chainTCP, in.account), Filters: []*listenerv3.Filter{own, tcp}}),
+	}
+}
+
+func podHTTP(p *parts, route *routev3.Route, tags []tag) *listenerv3.Filter {
+	return httpManagerFilter(p.httpManager(httpConfig{
+		stats: pods, forbidden: forbiddenHere, tags: tags,
+		routes: &routev3.RouteConfiguration{Name: pods, VirtualHosts: []*routev3.VirtualHost{virtualHost(pods, []string{"*"}, []*routev3.Route{route})}},
+	}))
+}
+
+// podListener takes what is called by the address of a pod, and what a class
+// does not reach: HTTP gets a 403 there, and other connections are closed
+// (AC-12).
+func podListener(p *parts, source mesh.Principal, groups []*mesh.PodGroup, chains []piece) *Resource {
+	own := ownIdentity(source)
+	l := &listenerv3.Listener{
+		Name:              pods,
+		ListenerSpecifier: &listenerv3.Listener_InternalListener{InternalListener: &listenerv3.Listener_InternalListenerConfig{}},
+		ListenerFilters:   originalDestination,
+	}
+	sniff(l)
+	// Where the server may speak first, nothing is waited for (PR-2).
+	l.ListenerFilters[len(l.ListenerFilters)-1].FilterDisabled = onPorts(silentPorts(groups))
+	refused := []piece{
+		newPiece(&listenerv3.FilterChain{Name: chainHTTP, Filters: []*listenerv3.Filter{own, podHTTP(p, refuse(""), clientTags())}}),
+		newPiece(&listenerv3.FilterChain{Name: chainDenied, Filters: []*listenerv3.Filter{own, tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog(deniedTags)))}}),
+	}
+	var ranges []addressRange
+	for _, g := range groups {
+		ranges = append(ranges, addressRange{singles(g.Addresses), toPods(g)})
+	}
+	l.FilterChainMatcher = byAddress(ranges, chosenBy(byProtocol(toChain(chainHTTP), toChain(chainDenied))))
+	a := newAssembly(1 + len(refused) + len(chains))
+	a.fields(newPiece(l))
+	for _, c := range append(refused, chains...) {
+		a.message(fieldFilterChains, c)
+	}
+	return a.piece().resource(l.Name, typeURL(l))
+}
+
+// toPods chooses the chain to a group: by what a port speaks, else by the bytes.
+func toPods(g *mesh.PodGroup) *xdsmatcherv3.Matcher_OnMatch {
+	tcp := toChain(podChainName(chainTCP, g.Account))
+	byPort := map[string]*xdsmatcherv3.Matcher_OnMatch{}
+	for _, port := range candidates(g) {
+		if g.Protocol(port) == mesh.TCP {
+			byPort[strconv.Itoa(int(port))] = tcp
+		}
+	}
+	byBytes := byProtocol(toChain(podChainName(chainHTTP, g.Account)), tcp)
+	if len(byPort) == 0 {
+		return chosenBy(byBytes)
+	}
+	return chosenBy(&xdsmatcherv3.Matcher{
+		MatcherType: exactMap(xdsTyped("port", &networkinputv3.DestinationPortInput{}), byPort), OnNoMatch: chosenBy(byBytes),
+	})
+}
+
+func chosenBy(m *xdsmatcherv3.Matcher) *xdsmatcherv3.Matcher_OnMatch {
+	return &xdsmatcherv3.Matcher_OnMatch{OnMatch: &xdsmatcherv3.Matcher_OnMatch_Matcher{Matcher: m}}
+}
+
+// candidates are the ports of a group that may speak TCP.
+func candidates(g *mesh.PodGroup) []uint16 {
+	ports := mesh.ServerFirst()
+	for _, p := range g.Ports {
+		if p.Number != mesh.AnyPort {
+			ports = append(ports, p.Number)
+		}
+	}
+	return ports
+}
+
+// silentPorts are the ports that speak TCP in all groups, sorted.
+func silentPorts(groups []*mesh.PodGroup) []uint16 {
+	var ports []uint16
+	speaksTCP := map[uint16]bool{}
+	for _, port := range mesh.ServerFirst() {
+		speaksTCP[port] = true
+	}
+	for _, g := range groups {
+		for _, port := range candidates(g) {
+			speaksTCP[port] = true
+		}
+	}
+	for port := range speaksTCP {
+		all := true
+		for _, g := range groups {
+			all = all && g.Protocol(port) == mesh.TCP
+		}
+		if all {
+			ports = append(ports, port)
+		}
+	}
+	slices.Sort(ports)
+	return ports
+}
+
+func singles(addresses []netip.Addr) []netip.Prefix {
+	out := make([]netip.Prefix, len(addresses))
+	for i, a := range addresses {
+		out[i] = netip.PrefixFrom(a, a.BitLen())
+	}
+	return out
+}
