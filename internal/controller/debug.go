@@ -24,6 +24,7 @@ func (c *Controller) serveDebug(ctx context.Context) error {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /debug/mesh", c.withPlane(c.dumpMesh))
 	mux.HandleFunc("GET /debug/proxies", c.withPlane(c.dumpProxies))
+	mux.HandleFunc("POST /debug/settled", c.settled)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.options.Addresses.Debug)
 	if err != nil {

@@ -47,7 +47,7 @@ type Source struct {
 	waiting map[string]bool
 	// missing are the kinds that the cluster does not serve.
 	missing map[string]bool
-	// observed is, per kind of SMI, the newest resource version that was seen.
+	// observed is, per kind, the newest resource version that was seen.
 	observed map[string]string
 	nodes    map[string][]string
 	ranges   []netip.Prefix
@@ -105,12 +105,17 @@ func (s *Source) Missing() []string {
 	return slices.Sorted(maps.Keys(s.missing))
 }
 
-// Observed is, per kind of SMI, the newest resource version of an object that the
-// store has heard of. What was observed before a snapshot of the store is in it.
+// Observed is, per kind, the newest resource version of an object that the store has
+// heard of. What was observed before a snapshot of the store is in it.
 func (s *Source) Observed() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.observed)
+}
+
+// Follows tells whether the source reads objects of the kind.
+func (s *Source) Follows(name string) bool {
+	return slices.ContainsFunc(kinds(), func(k kind) bool { return k.name == name && !k.aside })
 }
 
 // follow hands on what becomes of the objects of a kind.
@@ -241,9 +246,7 @@ func (s *Source) put(k kind, old, o client.Object) {
 		s.config.Store.Put(o)
 		s.config.Changed()
 	}
-	if k.smi {
-		s.observe(k.name, o.GetResourceVersion())
-	}
+	s.observe(k.name, o.GetResourceVersion())
 }
 
 func (s *Source) remove(k kind, o client.Object) {
