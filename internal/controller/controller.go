@@ -39,14 +39,17 @@ type Controller struct {
 	source    *kube.Source
 	metrics   *metrics
 	webhook   *webhook
+	reporter  *reporter
 
 	// plane is nil before there is a certificate authority and all objects are read.
 	plane atomic.Pointer[controlplane.ControlPlane]
 	// ca may be read when certified is closed.
 	ca        *identity.CA
 	certified chan struct{}
-	// pushed tells that the first push was made, draining that the process ends.
-	pushed, draining atomic.Bool
+	// serving is closed when the first push was made.
+	serving chan struct{}
+	// draining tells that the process ends.
+	draining atomic.Bool
 
 	// mu guards the ranges that the nodes say.
 	mu     sync.Mutex
@@ -70,7 +73,7 @@ func New(options Options) (*Controller, error) {
 	if err := options.complete(); err != nil {
 		return nil, err
 	}
-	c := &Controller{options: options, log: options.Logger, store: store.New(), metrics: newMetrics(options.Registry), certified: make(chan struct{})}
+	c := &Controller{options: options, log: options.Logger, store: store.New(), metrics: newMetrics(options.Registry), certified: make(chan struct{}), serving: make(chan struct{})}
 	if err := c.newManager(); err != nil {
 		return nil, err
 	}
@@ -82,6 +85,7 @@ func New(options Options) (*Controller, error) {
 	if c.webhook, err = c.newWebhook(); err != nil {
 		return nil, err
 	}
+	c.reporter = c.newReporter()
 	return c, nil
 }
 
@@ -142,6 +146,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	group.Go(func() error { return c.serve(running) })
 	group.Go(func() error { return c.webhook.serve(running) })
 	group.Go(func() error { return c.serveDebug(running) })
+	group.Go(func() error { return c.reporter.publish(running) })
 	group.Go(func() error { return c.lead(running) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -158,7 +163,7 @@ func (c *Controller) ready(*http.Request) error {
 		return errors.New("there is no certificate authority yet")
 	case len(c.source.Waiting()) > 0:
 		return fmt.Errorf("not read yet: %v", c.source.Waiting())
-	case !c.pushed.Load():
+	case !isClosed(c.serving):
 		return errors.New("nothing was compiled yet")
 	case c.webhook.keeper.Load() == nil || c.webhook.keeper.Load().Current() == nil:
 		return errors.New("the webhook has no certificate yet")

@@ -76,5 +76,6 @@ func (c *Controller) write(ctx context.Context) error {
 	c.log.Info("this replica writes now", "replica", c.options.Replica)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.announceRoots(ctx) })
+	group.Go(func() error { return c.reporter.write(ctx) })
 	return group.Wait()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/smi-project/smi/internal/identity"
 	"github.com/smi-project/smi/internal/render/envoy"
 	"github.com/smi-project/smi/internal/sidecar"
+	"github.com/smi-project/smi/internal/xds"
 	"github.com/smi-project/smi/mesh"
 )
 
@@ -39,7 +40,7 @@ func (c *Controller) serve(ctx context.Context) error {
 	}
 	plane := c.newPlane(ca, func(registrar grpc.ServiceRegistrar) { certification.Register(registrar) })
 	plane.Push()
-	c.pushed.Store(true)
+	close(c.serving)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.options.Addresses.Control)
 	if err != nil {
 		return fmt.Errorf("controller: xDS: %w", err)
@@ -54,7 +55,19 @@ func (c *Controller) newPlane(ca *identity.CA, beside func(grpc.ServiceRegistrar
 	defer c.mu.Unlock()
 	plane := controlplane.New(controlplane.Config{
 		Store: c.store, CA: ca, Compile: c.options.compileConfig(c.ranges), Render: c.options.renderOptions(), Place: c.place,
-		BeforePush: c.metrics.beforePush, OnPush: c.metrics.afterPush, OnProxy: c.metrics.proxy, Beside: beside, Logger: c.log,
+		BeforePush: func() {
+			c.metrics.beforePush()
+			c.reporter.beforePush()
+		},
+		OnPush: func(p controlplane.Push) {
+			c.metrics.afterPush(p)
+			c.reporter.afterPush()
+		},
+		OnProxy: func(p xds.ProxyStatus) {
+			c.metrics.proxy(p)
+			c.reporter.proxy(p)
+		},
+		Beside: beside, Logger: c.log,
 	})
 	c.metrics.follow(plane)
 	c.plane.Store(plane)

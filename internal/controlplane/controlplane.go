@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -14,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/smi-project/smi/internal/compile"
 	"github.com/smi-project/smi/internal/identity"
@@ -285,6 +287,15 @@ func (c *ControlPlane) Pending() bool {
 	return c.pushed != *c.config.Store.Snapshot()
 }
 
+// Pushed is what the last push published and what it was made of; nil before the
+// first.
+func (c *ControlPlane) Pushed() (*mesh.Mesh, *store.Snapshot) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	snapshot := c.pushed
+	return c.mesh, &snapshot
+}
+
 // Mesh is what the last push published, nil before the first.
 func (c *ControlPlane) Mesh() *mesh.Mesh {
 	c.mu.Lock()
@@ -306,12 +317,13 @@ func (c *ControlPlane) authorize(_ context.Context, peer mesh.Principal, node st
 	if !found {
 		return fmt.Errorf("there is no pod %s", node)
 	}
-	account := mesh.Account{Namespace: namespace, Name: pod.Spec.ServiceAccountName}
-	if account.Name == "" {
-		account.Name = "default"
-	}
-	if want := mesh.PrincipalOf(c.config.CA.TrustDomain(), account); peer != want {
+	if want := mesh.PrincipalOf(c.config.CA.TrustDomain(), AccountOf(pod)); peer != want {
 		return fmt.Errorf("pod %s runs as %s, and the peer is %s", node, want, peer)
 	}
 	return nil
+}
+
+// AccountOf is the account that a pod runs as.
+func AccountOf(pod *corev1.Pod) mesh.Account {
+	return mesh.Account{Namespace: pod.Namespace, Name: cmp.Or(pod.Spec.ServiceAccountName, "default")}
 }
