@@ -29,8 +29,10 @@ func (r *record) advance(f *facts) (*record, error) {
 	switch {
 	case r == nil:
 		return first(f)
-	case f.given != nil && !within(f.given.roots, r.roots):
+	case f.given != nil && (!r.Given || !within(f.given.roots, r.roots)):
 		return r.trust(f, nil, f.given.roots), nil
+	case f.given == nil && r.Given:
+		return r.renew(f)
 	}
 	switch r.Phase {
 	case Stable:
@@ -40,7 +42,10 @@ func (r *record) advance(f *facts) (*record, error) {
 			return r.sign(f), nil
 		}
 	case Signing:
-		if f.settled {
+		switch {
+		case f.given != nil && !f.given.root().Equal(r.roots[0]):
+			return r.sign(f), nil // The user took another one that is trusted, too.
+		case f.settled:
 			return r.remove(f), nil
 		}
 	case Removing:
@@ -57,7 +62,7 @@ func first(f *facts) (*record, error) {
 	r := &record{state: state{Phase: Stable, Epoch: 1, Since: f.now, Request: f.request}}
 	r.Longest.Duration = f.config.TTL
 	if f.given != nil {
-		r.roots = f.given.roots
+		r.Given, r.roots = true, f.given.roots
 		return r, nil
 	}
 	made, err := newPair(f.config)
@@ -71,9 +76,9 @@ func first(f *facts) (*record, error) {
 // leaveStable begins a change of roots where there is a reason.
 func (r *record) leaveStable(f *facts) (*record, error) {
 	if f.given != nil {
-		if r.own != nil || len(r.roots) > len(f.given.roots) {
-			// Everything that is wanted is trusted, and more: see that nobody needs
-			// the rest any more.
+		if len(r.roots) > len(f.given.roots) || !f.given.root().Equal(r.roots[0]) {
+			// Everything that is wanted is trusted. Another one signs, or something else
+			// is trusted as well: see that nobody needs that any more.
 			return r.sign(f), nil
 		}
 		return r, nil
@@ -81,6 +86,11 @@ func (r *record) leaveStable(f *facts) (*record, error) {
 	if r.own != nil && f.request == r.Request && !ending(r.own.root(), f.now) {
 		return r, nil
 	}
+	return r.renew(f)
+}
+
+// renew begins the change to another root of the mesh's own.
+func (r *record) renew(f *facts) (*record, error) {
 	made, err := newPair(f.config)
 	if err != nil {
 		return nil, err
@@ -104,7 +114,7 @@ func (r *record) begin(phase Phase, f *facts) *record {
 // trust adds roots to those that are trusted.
 func (r *record) trust(f *facts, made *pair, roots []*x509.Certificate) *record {
 	next := r.begin(Trusting, f)
-	next.next, next.Request = made, f.request
+	next.next, next.Request, next.Given = made, f.request, f.given != nil
 	next.roots = union(r.roots, roots...)
 	return next
 }

@@ -38,6 +38,8 @@ type state struct {
 	Since time.Time `json:"since"`
 	// Request is the last rotation that somebody asked for and that was begun.
 	Request string `json:"request,omitempty"`
+	// Given tells that it is the user's CA that signs in the end.
+	Given bool `json:"given,omitempty"`
 	// Longest is the longest life of any certificate that may be held.
 	Longest metav1.Duration `json:"longest"`
 }
