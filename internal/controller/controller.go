@@ -25,6 +25,7 @@ import (
 
 	"github.com/smi-project/smi/internal/controlplane"
 	"github.com/smi-project/smi/internal/identity"
+	"github.com/smi-project/smi/internal/rootkeeper"
 	"github.com/smi-project/smi/internal/source/kube"
 	"github.com/smi-project/smi/internal/store"
 )
@@ -38,6 +39,7 @@ type Controller struct {
 	store     *store.Store
 	source    *kube.Source
 	metrics   *metrics
+	roots     *rootkeeper.Keeper
 	webhook   *webhook
 	reporter  *reporter
 
@@ -82,6 +84,9 @@ func New(options Options) (*Controller, error) {
 		return nil, fmt.Errorf("controller: %w", err)
 	}
 	c.source = kube.New(kube.Config{Store: c.store, Changed: c.changed, PodCIDRs: c.podCIDRs, Logger: c.log})
+	if c.roots, err = c.newRoots(); err != nil {
+		return nil, err
+	}
 	if c.webhook, err = c.newWebhook(); err != nil {
 		return nil, err
 	}
@@ -143,6 +148,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { return c.manager.Start(running) })
 	group.Go(func() error { return c.source.Run(running, c.manager.GetCache(), served) })
+	group.Go(func() error { return c.keepRoots(running) })
 	group.Go(func() error { return c.serve(running) })
 	group.Go(func() error { return c.webhook.serve(running) })
 	group.Go(func() error { return c.serveDebug(running) })
@@ -160,7 +166,7 @@ func (c *Controller) ready(*http.Request) error {
 	case c.draining.Load():
 		return errors.New("this replica is ending")
 	case !isClosed(c.certified):
-		return errors.New("there is no certificate authority yet")
+		return errors.Join(errors.New("there is no certificate authority yet"), c.roots.Err())
 	case len(c.source.Waiting()) > 0:
 		return fmt.Errorf("not read yet: %v", c.source.Waiting())
 	case !isClosed(c.serving):
@@ -174,6 +180,7 @@ func (c *Controller) ready(*http.Request) error {
 // changed takes over that the store has changed.
 func (c *Controller) changed() {
 	c.metrics.changed()
+	c.roots.Changed()
 	if plane := c.plane.Load(); plane != nil {
 		plane.Changed()
 	}

@@ -75,6 +75,7 @@ func (c *Controller) write(ctx context.Context) error {
 	defer c.metrics.leader.Set(0)
 	c.log.Info("this replica writes now", "replica", c.options.Replica)
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.leadRoots(ctx) })
 	group.Go(func() error { return c.announceRoots(ctx) })
 	group.Go(func() error { return c.reporter.write(ctx) })
 	return group.Wait()

@@ -9,7 +9,6 @@ import (
 
 	"google.golang.org/grpc"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/smi-project/smi/internal/certify"
 	"github.com/smi-project/smi/internal/controlplane"
@@ -23,18 +22,16 @@ import (
 // serve serves proxies, as soon as all is known that they need: one that was told
 // of half a mesh would refuse the other half.
 func (c *Controller) serve(ctx context.Context) error {
-	ca, err := c.authority(ctx)
+	ca, err := c.waitForCA(ctx)
 	if err != nil {
-		return err
+		return nil //nolint:nilerr // the context has ended
 	}
-	c.ca = ca
-	close(c.certified)
 	select {
 	case <-ctx.Done():
 		return nil
 	case <-c.source.Synced():
 	}
-	certification := c.certification(ca)
+	certification := c.certification()
 	if err := c.options.Registry.Register(certification); err != nil {
 		return fmt.Errorf("controller: %w", err)
 	}
@@ -85,12 +82,9 @@ func (c *Controller) place(name mesh.Name) (envoy.Placement, bool) {
 }
 
 // certification signs certificates for pods.
-func (c *Controller) certification(ca *identity.CA) *certify.Server {
+func (c *Controller) certification() *certify.Server {
 	return certify.New(certify.Config{
-		Issuer: certify.IssuerFunc(func(csr []byte, account mesh.Account, _ types.UID) ([]byte, []byte, error) {
-			chain, _, err := ca.Sign(csr, account)
-			return chain, ca.Bundle().PEM(), err
-		}),
+		Issuer:   c.roots,
 		Reviewer: certify.NewTokenReviews(c.clientset.AuthenticationV1().TokenReviews()),
 		Pod:      func(namespace, name string) (*corev1.Pod, bool) { return c.store.Snapshot().Pods.Get(namespace, name) },
 		Logger:   c.log,
