@@ -26,6 +26,7 @@ func ReadNamespaces(reader client.Reader) NamespaceReader { return namespaces{re
 
 type namespaces struct{ reader client.Reader }
 
+// Namespace reads the namespace from the API server.
 func (n namespaces) Namespace(ctx context.Context, name string) (*corev1.Namespace, error) {
 	namespace := &corev1.Namespace{}
 	if err := n.reader.Get(ctx, client.ObjectKey{Name: name}, namespace); err != nil {

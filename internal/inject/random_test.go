@@ -127,7 +127,9 @@ func FuzzInject(f *testing.F) {
 func randomPod(seed int64) *corev1.Pod {
 	pod := &corev1.Pod{}
 	filler := randfill.NewWithSeed(seed).NilChance(.6).NumElements(0, 3).MaxDepth(12).Funcs(
-		func(q *resource.Quantity, c randfill.Continue) { *q = *resource.NewQuantity(c.Int63n(1000), resource.DecimalSI) },
+		func(q *resource.Quantity, c randfill.Continue) {
+			*q = *resource.NewQuantity(c.Int63n(1000), resource.DecimalSI)
+		},
 		func(m *metav1.Time, _ randfill.Continue) { *m = metav1.Time{} },
 		func(m *metav1.MicroTime, _ randfill.Continue) { *m = metav1.MicroTime{} },
 		func(m *metav1.FieldsV1, _ randfill.Continue) { *m = metav1.FieldsV1{} },
@@ -142,7 +144,9 @@ func randomPod(seed int64) *corev1.Pod {
 		},
 		func(g *corev1.GRPCAction, c randfill.Continue) { g.Port = rarely(c, 9090, c.Int31()) },
 		func(v *corev1.VolumeMount, c randfill.Continue) { v.Name = rarely(c, "data", sidecar.VolumeToken) },
-		func(s *corev1.SecurityContext, c randfill.Continue) { s.RunAsUser = rarely(c, nil, new(int64(sidecar.UserID))) },
+		func(s *corev1.SecurityContext, c randfill.Continue) {
+			s.RunAsUser = rarely(c, nil, new(int64(sidecar.UserID)))
+		},
 		func(s *corev1.PodSecurityContext, c randfill.Continue) { s.FSGroup = new(c.Int63n(1 << 53)) },
 		func(e *[]corev1.EphemeralContainer, _ randfill.Continue) { *e = nil },
 		func(s *corev1.PodStatus, _ randfill.Continue) { *s = corev1.PodStatus{} },
@@ -153,7 +157,7 @@ func randomPod(seed int64) *corev1.Pod {
 	dice := randfill.NewWithSeed(seed).Funcs(func(p *corev1.Pod, c randfill.Continue) {
 		p.Spec.HostNetwork, p.Spec.HostPID = c.Intn(30) == 0, c.Intn(30) == 0
 		p.Spec.ShareProcessNamespace = rarely(c, nil, new(true))
-		p.Spec.TerminationGracePeriodSeconds = pick(c, nil, nil, new(int64(0)), new(int64(1)), new(int64(60)), new(int64(-5)), new(c.Int63n(1 << 53)))
+		p.Spec.TerminationGracePeriodSeconds = pick(c, nil, nil, new(int64(0)), new(int64(1)), new(int64(60)), new(int64(-5)), new(c.Int63n(1<<53)))
 		named := 0
 		for _, list := range [][]corev1.Container{p.Spec.InitContainers, p.Spec.Containers} {
 			for i := range list {

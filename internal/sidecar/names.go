@@ -60,9 +60,10 @@ const (
 	// RootsConfigMap is the ConfigMap, in every namespace with meshed pods, that
 	// holds the roots of the mesh under RootsKey, as PEM.
 	RootsConfigMap = "smi-root"
-	RootsKey       = "roots.pem"
+	// RootsKey is the ConfigMap's key, and the file's name in the sidecar.
+	RootsKey = "roots.pem"
 	// TokenAudience is whom the projected token is meant for.
-	TokenAudience = "smi-spec.io"
+	TokenAudience = "smi-spec.io" //nolint:gosec // a name
 	// TokenSeconds is how long a token lives; the kubelet renews it at four fifths.
 	TokenSeconds = 3600
 )
