@@ -132,22 +132,21 @@ func (k kind) groupVersion() schema.GroupVersion {
 // CacheOptions are those of a cache that a Source reads from: what no mesh needs
 // is dropped before it is kept, and nothing is read that nobody asked for.
 func CacheOptions() cache.Options {
-	options := cache.Options{
-		ByObject:                    map[client.Object]cache.ByObject{},
-		DefaultTransform:            cache.TransformStripManagedFields(),
-		ReaderFailOnMissingInformer: true,
-	}
+	trims, selected := map[reflect.Type]func(client.Object) client.Object{}, map[client.Object]cache.ByObject{}
 	for _, k := range kinds() {
-		options.ByObject[k.object] = cache.ByObject{
-			Label: k.label, Field: k.field,
-			Transform: func(o any) (any, error) {
-				object, ok := o.(client.Object)
-				if !ok {
-					return o, nil // A deletion that was missed, whose object is trimmed already.
-				}
-				return k.trim(object), nil
-			},
+		trims[reflect.TypeOf(k.object)] = k.trim
+		// The cluster must know a kind that is named here.
+		if k.label != nil || k.field != nil {
+			selected[k.object] = cache.ByObject{Label: k.label, Field: k.field}
 		}
 	}
-	return options
+	return cache.Options{
+		ByObject: selected, ReaderFailOnMissingInformer: true,
+		DefaultTransform: func(o any) (any, error) {
+			if trim := trims[reflect.TypeOf(o)]; trim != nil {
+				return trim(o.(client.Object)), nil
+			}
+			return o, nil // A deletion that was missed, whose object is trimmed already.
+		},
+	}
 }
