@@ -2,4 +2,4 @@ package main
 
 import "github.com/smi-project/smi/internal/cli"
 
-func commands() []cli.Command { return append(cli.Standalone(), cli.Redirect) }
+func commands() []cli.Command { return append(cli.Standalone(), cli.Agent, cli.Redirect) }

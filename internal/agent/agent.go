@@ -95,6 +95,10 @@ func (a *Agent) socket() string { return filepath.Join(a.cfg.Dir, "agent.sock") 
 // the pod can serve.
 func (a *Agent) Admin() *Admin { return NewAdmin(a.envoy.AdminSocket) }
 
+// Identity returns the certificate that the pod has, nil where it has none yet,
+// and why the last attempt to get another one failed, nil where it did not.
+func (a *Agent) Identity() (*identity.SVID, error) { return a.keeper.State() }
+
 // Renew asks for a new certificate, and new roots with it, as after a change of
 // the roots.
 func (a *Agent) Renew() { a.keeper.Renew() }

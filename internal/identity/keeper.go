@@ -48,6 +48,14 @@ func (k *Keeper) Current() *SVID {
 	return k.current
 }
 
+// State returns Current, and why the last attempt to renew it failed, nil where
+// it did not.
+func (k *Keeper) State() (*SVID, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.current, k.lastErr
+}
+
 // Changed returns a channel that is closed when the next SVID has come. Take it
 // before Current, so that none is missed.
 func (k *Keeper) Changed() <-chan struct{} {

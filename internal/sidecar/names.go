@@ -48,6 +48,9 @@ const (
 	// RunDir holds the bootstrap and the sockets of Envoy and the agent; it is in
 	// memory, and the application does not mount it.
 	RunDir = "/run/smi"
+	// AgentDir is where in RunDir they are. Kubernetes makes RunDir writable for
+	// everybody in the container; AgentDir is the sidecar's user's alone.
+	AgentDir = RunDir + "/agent"
 	// TokenPath is the projected token that proves who the pod is.
 	TokenPath = "/var/run/secrets/smi-spec.io/token/token" //nolint:gosec // a path
 	// RootsPath is the file with the roots of the mesh.
