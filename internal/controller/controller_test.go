@@ -180,8 +180,9 @@ func injector(port int32) *admissionregistrationv1.MutatingWebhookConfiguration 
 	}
 }
 
+// pod is one that runs as an account, which this API server does not fill in.
 func pod(namespace, name string) *corev1.Pod {
-	return &corev1.Pod{ObjectMeta: meta(namespace, name), Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "app"}}}}
+	return &corev1.Pod{ObjectMeta: meta(namespace, name), Spec: corev1.PodSpec{ServiceAccountName: "default", Containers: []corev1.Container{{Name: "app", Image: "app"}}}}
 }
 
 // TestInjection has the real API server call the webhook by the certificate that

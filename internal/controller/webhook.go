@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -71,6 +72,8 @@ func (w *webhook) serve(ctx context.Context) error {
 	mux.Handle(InjectorPath, w.handler)
 	server := &http.Server{
 		Handler: mux, ReadTimeout: readTimeout, WriteTimeout: readTimeout, IdleTimeout: idleTimeout,
+		// Before the API server knows the roots, it ends every handshake.
+		ErrorLog: slog.NewLogLogger(w.controller.log.Handler(), slog.LevelDebug),
 		TLSConfig: &tls.Config{
 			MinVersion: tls.VersionTLS13,
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
