@@ -1,11 +1,16 @@
 package sidecar_test
 
 import (
+	"errors"
+	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/smi-project/smi/internal/netlab"
+	"github.com/smi-project/smi/internal/sidecar"
 )
 
 // Addresses of Services. No pod has them, and nothing but sidecars knows them.
@@ -129,10 +134,13 @@ spec:
   backends: [{service: v2, weight: 1}]
 `
 
+// shop is a town in which the web shop may call the ledger and the canary, the
+// ledger itself, and the cart nobody.
 func shop(t *testing.T, o options) *town {
 	t.Helper()
 	return startTown(t, o,
-		citizen{namespace: "shop", name: "ledger"}, citizen{namespace: "shop", name: "canary"}, citizen{namespace: "shop", name: "vault"},
+		citizen{namespace: "shop", name: "ledger", redirection: sidecar.Redirection{DropUDP: true}},
+		citizen{namespace: "shop", name: "canary"}, citizen{namespace: "shop", name: "vault"},
 		citizen{namespace: "shop", name: "web"}, citizen{namespace: "shop", name: "cart"}, citizen{namespace: "shop", name: "plain", plain: true},
 	)
 }
@@ -140,6 +148,12 @@ func shop(t *testing.T, o options) *town {
 func TestStrict(t *testing.T) {
 	w := shop(t, options{manifests: manifests, ranges: ranges})
 	t.Run("services", w.testServices)
+	t.Run("the own pod", w.testOwnPod)
+	t.Run("pods", w.testPods)
+	t.Run("plain clients", w.testPlainClients)
+	t.Run("UDP", w.testUDP)
+	t.Run("split", w.testSplit)
+	t.Run("withdrawn", w.testWithdrawn)
 }
 
 // call is one that an application makes, and what must come of it.
@@ -154,13 +168,19 @@ func check(t *testing.T, calls []call) {
 	t.Helper()
 	for _, c := range calls {
 		got := c.got.String()
-		if c.got.err != nil && c.got.body == "" {
+		if closed(c.got) {
 			got = "closed"
 		}
 		if !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s: got %s, want %s", c.name, c.got, c.want)
 		}
 	}
+}
+
+// closed tells that a connection was closed, or refused, before anything came.
+func closed(a answer) bool {
+	var slow net.Error
+	return a.err != nil && a.body == "" && (!errors.As(a.err, &slow) || !slow.Timeout())
 }
 
 func (w *town) testServices(t *testing.T) {
@@ -181,13 +201,189 @@ func (w *town) testServices(t *testing.T) {
 		{"outside, IPv6", web.get(at(netlab.OutsideIPv6, portHTTP), "/any", "outside"), "200 outside"},
 		{"outside, server speaks first", web.talk(at(netlab.OutsideIPv4, portTCP)), "0 hello from outside\nping"},
 	})
-	before := w.pods["ledger"].greetings() + w.pods["vault"].greetings()
+	before := w.greetings("ledger", "vault")
 	check(t, []call{
 		{"a connection without a grant", cart.talk(dbAddress + ":5432"), "closed"},
 		{"a connection without a grant, undeclared", cart.talk(miscAddress + ":7000"), "closed"},
 		{"a connection to a Service that nobody may call", web.talk(vaultAddress + ":5432"), "closed"},
 	})
-	if after := w.pods["ledger"].greetings() + w.pods["vault"].greetings(); after != before {
+	if after := w.greetings("ledger", "vault"); after != before {
 		t.Errorf("%d denied connections reached an application", after-before)
 	}
+}
+
+// testOwnPod has a pod call the Service that leads to itself. It is judged there
+// as anybody.
+func (w *town) testOwnPod(t *testing.T) {
+	ledger, vault := w.pods["ledger"], w.pods["vault"]
+	check(t, []call{
+		{"by a Service", ledger.get(storeAddress+":80", "/read", "store"), "200 ledger HTTP/1.1 GET /read on 8080, xfcc=URI=spiffe://cluster.local/ns/shop/sa/ledger"},
+		{"by a Service, another path", ledger.get(storeAddress+":80", "/write", "store"), "403"},
+		{"by a Service, IPv6", ledger.get("["+storeAddress6+"]:80", "/read", "store"), "200 ledger"},
+		{"by a Service without a grant", vault.get(vaultAddress+":80", "/read", "vault"), "403"},
+		{"by its address, it talks to itself", vault.get(at(vault.net.IPv4, portHTTP), "/any", "me"), "200 vault HTTP/1.1 GET /any on 8080, xfcc="},
+	})
+}
+
+// testPods calls pods by their addresses, as clients of headless Services do.
+func (w *town) testPods(t *testing.T) {
+	web, cart, ledger, vault, plain := w.pods["web"], w.pods["cart"], w.pods["ledger"].net, w.pods["vault"].net, w.pods["plain"].net
+	check(t, []call{
+		{"granted", web.get(at(ledger.IPv4, portHTTP), "/read", "pod"), "200 ledger HTTP/1.1 GET /read on 8080, xfcc=URI=spiffe://cluster.local/ns/shop/sa/web"},
+		{"granted, IPv6", web.get(at(ledger.IPv6, portHTTP), "/read", "pod"), "200 ledger"},
+		{"another path", web.get(at(ledger.IPv4, portHTTP), "/write", "pod"), "403"},
+		{"gRPC", web.getHTTP2(at(ledger.IPv4, portGRPC), "/read", "pod"), "200 ledger HTTP/2.0"},
+		{"a port that nothing declares", web.get(at(ledger.IPv4, portHidden), "/read", "pod"), "200 ledger HTTP/1.1 GET /read on 9999"},
+		{"a port that nothing declares, another path", web.get(at(ledger.IPv4, portHidden), "/write", "pod"), "403"},
+		{"server speaks first", web.talk(at(ledger.IPv4, portTCP)), "0 hello from ledger\nping"},
+		{"server speaks first, undeclared, IPv6", web.talk(at(ledger.IPv6, portUndeclared)), "0 hello from ledger\nping"},
+		{"no grant", cart.get(at(ledger.IPv4, portHTTP), "/read", "pod"), "403 smi: no TrafficTarget allows spiffe://cluster.local/ns/shop/sa/cart to call pod"},
+		{"no grant, IPv6", cart.get(at(ledger.IPv6, portHTTP), "/read", "pod"), "403"},
+		{"nobody may call it", web.get(at(vault.IPv4, portHTTP), "/read", "pod"), "403"},
+		{"an address that nobody has", web.get("10.77.0.200:80", "/read", "nobody"), "403"},
+		{"a pod outside the mesh", web.get(at(plain.IPv4, portHTTP), "/read", "plain"), "200 plain HTTP/1.1 GET /read on 8080, xfcc="},
+		{"a pod outside the mesh, server speaks first", web.talk(at(plain.IPv6, portTCP)), "0 hello from plain\nping"},
+	})
+	before := w.greetings("ledger", "vault")
+	check(t, []call{
+		{"a connection without a grant", cart.talk(at(ledger.IPv4, portTCP)), "closed"},
+		{"a connection without a grant, undeclared", cart.talk(at(ledger.IPv4, portUndeclared)), "closed"},
+		{"a connection that nobody may open", web.talk(at(vault.IPv4, portTCP)), "closed"},
+		{"the sidecar's port", web.get(at(ledger.IPv4, 15006), "/read", "pod"), "closed"},
+		{"a port like the sidecar's", web.talk(at(ledger.IPv4, 15000)), "closed"},
+		{"a port that nobody serves", web.talk(at(ledger.IPv4, 15111)), "closed"},
+	})
+	if after := w.greetings("ledger", "vault"); after != before {
+		t.Errorf("%d denied connections reached an application", after-before)
+	}
+}
+
+// testPlainClients are refused on every port, whether something declares it or
+// serves it or not.
+func (w *town) testPlainClients(t *testing.T) {
+	plain, ledger := w.pods["plain"], w.pods["ledger"]
+	before := w.greetings("ledger")
+	for _, address := range []netip.Addr{ledger.net.IPv4, ledger.net.IPv6} {
+		for _, port := range []int{portHTTP, portGRPC, portTCP, portUndeclared, portHidden, 1, 15000, 15001, 15002, 15006, 65535} {
+			check(t, []call{{fmt.Sprintf("HTTP to %s", at(address, port)), plain.get(at(address, port), "/read", "pod"), "closed"}})
+		}
+	}
+	if after := w.greetings("ledger"); after != before {
+		t.Errorf("%d refused connections reached the application", after-before)
+	}
+}
+
+// testUDP sees that a strict pod is sent nothing, and hears the replies to what it
+// has asked itself.
+func (w *town) testUDP(t *testing.T) {
+	ledger, plain := w.pods["ledger"].net, w.pods["plain"].net
+	for _, address := range []struct{ ledger, plain netip.Addr }{{ledger.IPv4, plain.IPv4}, {ledger.IPv6, plain.IPv6}} {
+		inside, outside := ledger.ListenUDP(t, at(address.ledger, 5300)), plain.ListenUDP(t, at(address.plain, 5300))
+		for i, text := range []string{"uncalled", "reply"} {
+			if i == 1 {
+				if _, err := inside.WriteTo([]byte("question"), outside.LocalAddr()); err != nil {
+					t.Fatal(err)
+				}
+				if got := datagram(t, outside); got != "question" {
+					t.Fatalf("the pod outside got %q", got)
+				}
+			}
+			if _, err := outside.WriteTo([]byte(text), inside.LocalAddr()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := datagram(t, inside); got != "reply" {
+			t.Errorf("first, %s got %q", address.ledger, got)
+		}
+	}
+}
+
+func datagram(t *testing.T, c net.PacketConn) string {
+	t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	buffer := make([]byte, 100)
+	n, _, err := c.ReadFrom(buffer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(buffer[:n])
+}
+
+// testSplit applies to the Service's addresses, whatever name a request has, and
+// not to its pods'.
+func (w *town) testSplit(t *testing.T) {
+	web, ledger := w.pods["web"], w.pods["ledger"].net
+	w.apply(manifests + split)
+	w.awaitSidecars()
+	check(t, []call{
+		{"by the Service", web.get(storeAddress+":80", "/read", "whatever.example:99"), "200 canary"},
+		{"by the Service, IPv6", web.get("["+storeAddress6+"]:80", "/read", "store"), "200 canary"},
+		{"by the pod", web.get(at(ledger.IPv4, portHTTP), "/read", "store"), "200 ledger"},
+	})
+	w.apply(manifests)
+	w.awaitSidecars()
+	check(t, []call{{"without the split", web.get(storeAddress+":80", "/read", "store"), "200 ledger"}})
+}
+
+// testWithdrawn takes all grants away.
+func (w *town) testWithdrawn(t *testing.T) {
+	web, ledger := w.pods["web"], w.pods["ledger"].net
+	services, _, _ := strings.Cut(manifests, "---\napiVersion: specs")
+	w.apply(services)
+	w.awaitSidecars()
+	check(t, []call{
+		{"by the Service", web.get(storeAddress+":80", "/read", "store"), "403"},
+		{"by the pod", web.get(at(ledger.IPv4, portHTTP), "/read", "store"), "403"},
+		{"a connection", web.talk(dbAddress + ":5432"), "closed"},
+	})
+}
+
+// greetings counts the connections that reached applications.
+func (w *town) greetings(names ...string) int {
+	count := 0
+	for _, name := range names {
+		count += w.pods[name].greetings()
+	}
+	return count
+}
+
+const openNamespaces = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: open, labels: {smi-spec.io/access: permissive}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: open, namespace: open}
+spec:
+  clusterIP: 10.78.0.7
+  selector: {app: open}
+  ports: [{name: http, port: 80, targetPort: 8080}]
+`
+
+// TestOpen shows the ports that peers without identity may use.
+func TestOpen(t *testing.T) {
+	w := startTown(t, options{manifests: openNamespaces},
+		citizen{namespace: "open", name: "open"},
+		citizen{namespace: "shop", name: "hook", annotations: map[string]string{"smi-spec.io/plaintext-ports": "8080, 5432"}},
+		citizen{namespace: "shop", name: "web"}, citizen{namespace: "shop", name: "plain", plain: true})
+	plain, web, open, hook := w.pods["plain"], w.pods["web"], w.pods["open"].net, w.pods["hook"].net
+	check(t, []call{
+		{"permissive", plain.get(at(open.IPv4, portHTTP), "/", "open"), "200 open HTTP/1.1 GET / on 8080, xfcc="},
+		{"permissive, IPv6", plain.get(at(open.IPv6, portHTTP), "/", "open"), "200 open"},
+		{"permissive, gRPC", plain.getHTTP2(at(open.IPv4, portGRPC), "/", "open"), "200 open HTTP/2.0"},
+		{"permissive, a port that nothing declares", plain.get(at(open.IPv4, portHidden), "/", "open"), "200 open"},
+		{"permissive, server speaks first", plain.talk(at(open.IPv4, portTCP)), "0 hello from open\nping"},
+		{"permissive, server speaks first, undeclared", plain.talk(at(open.IPv4, portUndeclared)), "0 hello from open\nping"},
+		{"permissive, the sidecar's port", plain.talk(at(open.IPv4, 15006)), "closed"},
+		{"permissive, a port like the sidecar's", plain.talk(at(open.IPv4, 15001)), "closed"},
+		{"permissive, meshed", web.get("10.78.0.7:80", "/", "open"), "200 open HTTP/1.1 GET / on 8080, xfcc=URI=spiffe://cluster.local/ns/shop/sa/web"},
+		{"permissive, meshed, by its address", web.get(at(open.IPv4, portHidden), "/", "open"), "200 open HTTP/1.1 GET / on 9999, xfcc=URI=spiffe://cluster.local/ns/shop/sa/web"},
+
+		{"plaintext port", plain.get(at(hook.IPv4, portHTTP), "/", "hook"), "200 hook HTTP/1.1 GET / on 8080, xfcc="},
+		{"plaintext port, server speaks first", plain.talk(at(hook.IPv4, portTCP)), "0 hello from hook\nping"},
+		{"plaintext port, meshed without a grant", web.get(at(hook.IPv4, portHTTP), "/", "hook"), "403"},
+		{"beside plaintext ports", plain.get(at(hook.IPv4, portGRPC), "/", "hook"), "closed"},
+		{"beside plaintext ports, nothing declares it", plain.get(at(hook.IPv4, portHidden), "/", "hook"), "closed"},
+	})
 }

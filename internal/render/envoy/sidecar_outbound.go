@@ -3,14 +3,10 @@ package envoy
 import (
 	"net/netip"
 
-	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
-	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	valuev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
 	netstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/set_filter_state/v3"
-	networkinputv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/smi-project/smi/internal/sidecar"
 	"github.com/smi-project/smi/mesh"
@@ -85,34 +81,4 @@ var deniedTags = with(clientTags(), tag{TagSide, "client"}, tag{TagService, ""},
 func buildPassthrough(_ *parts, _ struct{}) *Resource {
 	c := originalCluster(passthrough)
 	return newResource(c.Name, c)
-}
-
-// addressRange is what happens to connections to some addresses.
-type addressRange struct {
-	prefixes []netip.Prefix
-	then     *xdsmatcherv3.Matcher_OnMatch
-}
-
-// byAddress decides by where a connection was going; the most specific prefix
-// counts.
-func byAddress(ranges []addressRange, other *xdsmatcherv3.Matcher_OnMatch) *xdsmatcherv3.Matcher {
-	trie := &xdsmatcherv3.IPMatcher{}
-	for _, r := range ranges {
-		if len(r.prefixes) == 0 {
-			continue
-		}
-		m := &xdsmatcherv3.IPMatcher_IPRangeMatcher{OnMatch: r.then}
-		for _, p := range r.prefixes {
-			m.Ranges = append(m.Ranges, &xdscorev3.CidrRange{AddressPrefix: p.Addr().String(), PrefixLen: wrapperspb.UInt32(uint32(p.Bits()))})
-		}
-		trie.RangeMatchers = append(trie.RangeMatchers, m)
-	}
-	out := &xdsmatcherv3.Matcher{OnNoMatch: other}
-	if len(trie.RangeMatchers) > 0 {
-		out.MatcherType = &xdsmatcherv3.Matcher_MatcherTree_{MatcherTree: &xdsmatcherv3.Matcher_MatcherTree{
-			Input:    xdsTyped("address", &networkinputv3.DestinationIPInput{}),
-			TreeType: &xdsmatcherv3.Matcher_MatcherTree_CustomMatch{CustomMatch: xdsTyped("ranges", trie)},
-		}}
-	}
-	return out
 }

@@ -73,11 +73,7 @@ func podListener(p *parts, source mesh.Principal, groups []*mesh.PodGroup, chain
 		newPiece(&listenerv3.FilterChain{Name: chainHTTP, Filters: []*listenerv3.Filter{own, podHTTP(p, refuse(""), clientTags())}}),
 		newPiece(&listenerv3.FilterChain{Name: chainDenied, Filters: []*listenerv3.Filter{own, tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog(deniedTags)))}}),
 	}
-	var ranges []addressRange
-	for _, g := range groups {
-		ranges = append(ranges, addressRange{singles(g.Addresses), toPods(g)})
-	}
-	l.FilterChainMatcher = byAddress(ranges, chosenBy(byProtocol(toChain(chainHTTP), toChain(chainDenied))))
+	l.FilterChainMatcher = podMatcher(groups)
 	a := newAssembly(1 + len(refused) + len(chains))
 	a.fields(newPiece(l))
 	for _, c := range append(refused, chains...) {
@@ -86,22 +82,41 @@ func podListener(p *parts, source mesh.Principal, groups []*mesh.PodGroup, chain
 	return a.piece().resource(l.Name, typeURL(l))
 }
 
-// toPods chooses the chain to a group: by what a port speaks, else by the bytes.
-func toPods(g *mesh.PodGroup) *xdsmatcherv3.Matcher_OnMatch {
-	tcp := toChain(podChainName(chainTCP, g.Account))
+// podMatcher chooses a chain by what a connection speaks and by the address that
+// it was going to. Addresses are what there are many of, so nothing is said of
+// one of them more than twice.
+func podMatcher(groups []*mesh.PodGroup) *xdsmatcherv3.Matcher {
+	http, tcp := addressRanges(groups, chainHTTP), addressRanges(groups, chainTCP)
+	byBytes := &xdsmatcherv3.Matcher{
+		MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{
+			Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{
+				Predicate: condition(xdsTyped("protocol", &networkinputv3.ApplicationProtocolInput{}), regexValue(`'(?:http/1\.[01]|h2c)'`)),
+				OnMatch:   chosenBy(byAddress(http, toChain(chainHTTP))),
+			}},
+		}},
+		OnNoMatch: chosenBy(byAddress(tcp, toChain(chainDenied))),
+	}
 	byPort := map[string]*xdsmatcherv3.Matcher_OnMatch{}
-	for _, port := range candidates(g) {
-		if g.Protocol(port) == mesh.TCP {
-			byPort[strconv.Itoa(int(port))] = tcp
-		}
+	for _, port := range contested(groups) {
+		// Bytes say nothing where the port is declared otherwise.
+		silent := slices.DeleteFunc(slices.Clone(groups), func(g *mesh.PodGroup) bool { return g.Protocol(port) != mesh.TCP })
+		byPort[strconv.Itoa(int(port))] = chosenBy(byAddress(addressRanges(silent, chainTCP), chosenBy(byBytes)))
 	}
-	byBytes := byProtocol(toChain(podChainName(chainHTTP, g.Account)), tcp)
 	if len(byPort) == 0 {
-		return chosenBy(byBytes)
+		return byBytes
 	}
-	return chosenBy(&xdsmatcherv3.Matcher{
+	return &xdsmatcherv3.Matcher{
 		MatcherType: exactMap(xdsTyped("port", &networkinputv3.DestinationPortInput{}), byPort), OnNoMatch: chosenBy(byBytes),
-	})
+	}
+}
+
+// addressRanges lead to the chains of that kind.
+func addressRanges(groups []*mesh.PodGroup, kind string) []addressRange {
+	out := make([]addressRange, len(groups))
+	for i, g := range groups {
+		out[i] = addressRange{singles(g.Addresses), toChain(podChainName(kind, g.Account))}
+	}
+	return out
 }
 
 func chosenBy(m *xdsmatcherv3.Matcher) *xdsmatcherv3.Matcher_OnMatch {
@@ -119,29 +134,32 @@ func candidates(g *mesh.PodGroup) []uint16 {
 	return ports
 }
 
-// silentPorts are the ports that speak TCP in all groups, sorted.
+// silentPorts are the ports that speak TCP in all groups, contested those that do
+// in some; both are sorted.
 func silentPorts(groups []*mesh.PodGroup) []uint16 {
-	var ports []uint16
-	speaksTCP := map[uint16]bool{}
-	for _, port := range mesh.ServerFirst() {
-		speaksTCP[port] = true
-	}
+	return portsOf(groups, func(count int) bool { return count == len(groups) })
+}
+
+func contested(groups []*mesh.PodGroup) []uint16 {
+	return portsOf(groups, func(count int) bool { return count > 0 && count < len(groups) })
+}
+
+// portsOf are the ports that so many groups speak TCP on.
+func portsOf(groups []*mesh.PodGroup, wanted func(count int) bool) []uint16 {
+	all := mesh.ServerFirst()
 	for _, g := range groups {
-		for _, port := range candidates(g) {
-			speaksTCP[port] = true
-		}
+		all = append(all, candidates(g)...)
 	}
-	for port := range speaksTCP {
-		all := true
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(port uint16) bool {
+		count := 0
 		for _, g := range groups {
-			all = all && g.Protocol(port) == mesh.TCP
+			if g.Protocol(port) == mesh.TCP {
+				count++
+			}
 		}
-		if all {
-			ports = append(ports, port)
-		}
-	}
-	slices.Sort(ports)
-	return ports
+		return !wanted(count)
+	})
 }
 
 func singles(addresses []netip.Addr) []netip.Prefix {
