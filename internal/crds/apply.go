@@ -15,8 +15,7 @@ import (
 // manager owns the fields of definitions that this package applies.
 const manager = "smi-crds"
 
-// patience is how long the API server may take to serve, or to delete, one
-// definition.
+// patience is how long the API server may take to serve a definition.
 const patience = time.Minute
 
 // Options say what Apply may do.

@@ -2,6 +2,7 @@ package crds_test
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -51,53 +52,54 @@ metadata: {name: canary, namespace: default}
 spec: {service: web, backends: [{service: web-1, weight: 90}, {service: web-2, weight: 10}]}
 `
 
+// TestOnACluster is the life of definitions in a cluster in which another
+// implementation of SMI has been before.
 func TestOnACluster(t *testing.T) {
 	c := kubetest.Client(t, kubetest.Start(t))
-	for _, test := range []struct {
+	create(t, c, others)
+	create(t, c, strings.ReplaceAll(split, "weight: 90", "weight: 90, region: north"))
+	for _, step := range []struct {
 		name string
 		run  func(t *testing.T, c client.Client)
 	}{
-		{"installs once and then changes nothing", installs},
-		{"adopts what another implementation has", adopts},
-		{"refuses where an object would lose a field", refuses},
-		{"comes back from what somebody has changed", repairs},
-		{"takes out a conversion webhook", resets},
+		{"diff shows what would become of it", foresees},
+		{"where an object would lose a field, nothing happens", refuses},
+		{"definitions are made, and adopted", adopts},
+		{"the second time nothing changes", rests},
+		{"what somebody has changed comes back", repairs},
+		{"a conversion webhook is taken out", resets},
+		{"deletion leaves nothing", deletes},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			test.run(t, c)
-			if err := crds.Delete(t.Context(), c, func(string) {}); err != nil {
-				t.Fatal(err)
-			}
-			if definition := get(t, c, splits); definition != nil {
-				t.Error("a definition is there after it was deleted")
-			}
-		})
+		if !t.Run(step.name, func(t *testing.T) { step.run(t, c) }) {
+			t.FailNow()
+		}
 	}
 }
 
-func installs(t *testing.T, c client.Client) {
-	if got := differs(t, c); !strings.Contains(got, "+  name: "+splits) {
-		t.Errorf("diff does not show that %s is new:\n%.300s", splits, got)
+func foresees(t *testing.T, c client.Client) {
+	got := differs(t, c)
+	for _, want := range []string{"+  name: tcproutes.specs.smi-spec.io", "-    strategy: Webhook", "+    strategy: None", "+    name: v1alpha4"} {
+		if !strings.Contains(got, want+"\n") {
+			t.Errorf("diff does not show %q:\n%s", want, got)
+		}
 	}
-	if got := apply(t, c, crds.Options{}); len(got) != 6 || !all(got, ": created") {
-		t.Errorf("first: %q", got)
+}
+
+func refuses(t *testing.T, c client.Client) {
+	var reported []string
+	err := crds.Apply(t.Context(), c, crds.Options{Report: func(line string) { reported = append(reported, line) }})
+	if err == nil || !strings.Contains(err.Error(), "default/canary (spec.backends[].region)") || !strings.Contains(err.Error(), "--accept-loss") {
+		t.Errorf("it says: %v", err)
 	}
-	if got := differs(t, c); got != "" {
-		t.Errorf("diff after apply:\n%s", got)
-	}
-	if got := apply(t, c, crds.Options{}); len(got) != 6 || !all(got, ": unchanged") {
-		t.Errorf("second: %q", got)
+	if len(reported) > 0 || get(t, c, "tcproutes.specs.smi-spec.io") != nil {
+		t.Errorf("something was applied: %q", reported)
 	}
 }
 
 func adopts(t *testing.T, c client.Client) {
-	create(t, c, others)
-	create(t, c, split)
-	if got := differs(t, c); !strings.Contains(got, "-    strategy: Webhook") || !strings.Contains(got, "+    name: v1alpha4") {
-		t.Errorf("diff does not show what becomes of the webhook and the versions:\n%.300s", got)
-	}
-	reported := apply(t, c, crds.Options{})
+	reported := apply(t, c, crds.Options{AcceptLoss: true})
 	for _, want := range []string{
+		"tcproutes.specs.smi-spec.io: created",
 		splits + ": adopted, keeps the versions of others: v1alpha2, v1alpha1",
 		"warning: " + splits + " belongs to the Helm release other-system/other too",
 	} {
@@ -116,58 +118,47 @@ func adopts(t *testing.T, c client.Client) {
 		versions[v["name"].(string)] = word
 	}
 	want := map[string]string{"v1alpha4": "served, stored", "v1alpha2": "served", "v1alpha1": "not served"}
-	for name, state := range want {
-		if versions[name] != state {
-			t.Errorf("version %s is %q, want %q", name, versions[name], state)
-		}
+	if !maps.Equal(versions, want) {
+		t.Errorf("versions are %v, want %v", versions, want)
 	}
-	if got := field[string](t, definition, "spec", "conversion", "strategy"); got != "None" {
-		t.Errorf("conversion is %s", got)
-	}
-	// What was stored in the old version is read in the new one, whole.
+	// What was stored in the old version is read in the new one.
 	object := &unstructured.Unstructured{}
 	object.SetAPIVersion("split.smi-spec.io/v1alpha4")
 	object.SetKind("TrafficSplit")
-	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "canary"}, object); err != nil {
-		t.Fatal(err)
-	}
+	kubetest.Eventually(t, func(ctx context.Context) error {
+		return c.Get(ctx, client.ObjectKey{Namespace: "default", Name: "canary"}, object)
+	})
 	if got := field[[]any](t, object, "spec", "backends"); len(got) != 2 {
 		t.Errorf("of its backends %v are left", got)
 	}
-	if got := apply(t, c, crds.Options{}); !slices.Contains(got, splits+": unchanged") {
-		t.Errorf("again: %q", got)
-	}
 }
 
-func refuses(t *testing.T, c client.Client) {
-	create(t, c, others)
-	create(t, c, strings.ReplaceAll(split, "weight: 90", "weight: 90, region: north"))
-	var reported []string
-	err := crds.Apply(t.Context(), c, crds.Options{Report: func(line string) { reported = append(reported, line) }})
-	if err == nil || !strings.Contains(err.Error(), "default/canary (spec.backends[].region)") || !strings.Contains(err.Error(), "--accept-loss") {
-		t.Errorf("it says: %v", err)
+func rests(t *testing.T, c client.Client) {
+	if got := differs(t, c); got != "" {
+		t.Errorf("diff after apply:\n%s", got)
 	}
-	if len(reported) > 0 || get(t, c, "tcproutes.specs.smi-spec.io") != nil {
-		t.Errorf("something was applied before it was refused: %q", reported)
+	unchanged := 0
+	for _, line := range apply(t, c, crds.Options{}) {
+		if strings.HasSuffix(line, ": unchanged") {
+			unchanged++
+		}
 	}
-	if got := apply(t, c, crds.Options{AcceptLoss: true}); !slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, splits+": adopted") }) {
-		t.Errorf("with the loss accepted: %q", got)
+	if unchanged != 6 {
+		t.Errorf("%d definitions of 6 are unchanged", unchanged)
 	}
 }
 
 func repairs(t *testing.T, c client.Client) {
-	apply(t, c, crds.Options{})
 	patch(t, c, `{"spec":{"names":{"shortNames":["mine"]}}}`)
 	if got := differs(t, c); !strings.Contains(got, "-    - mine") || !strings.Contains(got, "+    - ts") {
 		t.Errorf("diff:\n%s", got)
 	}
-	if got := apply(t, c, crds.Options{}); !slices.Contains(got, splits+": updated") {
+	if got := apply(t, c, crds.Options{}); !slices.Contains(got, splits+": updated, keeps the versions of others: v1alpha2, v1alpha1") {
 		t.Errorf("apply: %q", got)
 	}
 }
 
 func resets(t *testing.T, c client.Client) {
-	apply(t, c, crds.Options{})
 	patch(t, c, `{"spec":{"conversion":{"strategy":"Webhook","webhook":{"conversionReviewVersions":["v1"],
 		"clientConfig":{"service":{"name":"a","namespace":"b"}}}}}}`)
 	var reported []string
@@ -179,6 +170,21 @@ func resets(t *testing.T, c client.Client) {
 	}
 	if got := field[string](t, get(t, c, splits), "spec", "conversion", "strategy"); got != "None" {
 		t.Errorf("conversion is %s", got)
+	}
+}
+
+func deletes(t *testing.T, c client.Client) {
+	for _, want := range []string{": deleted, and all its objects", ": was not there"} {
+		var reported []string
+		if err := crds.Delete(t.Context(), c, func(line string) { reported = append(reported, line) }); err != nil {
+			t.Fatal(err)
+		}
+		if len(reported) != 6 || slices.ContainsFunc(reported, func(line string) bool { return !strings.HasSuffix(line, want) }) {
+			t.Errorf("reported: %q", reported)
+		}
+	}
+	if get(t, c, splits) != nil {
+		t.Error("a definition is there after it was deleted")
 	}
 }
 
@@ -245,8 +251,4 @@ func field[T any](t *testing.T, object *unstructured.Unstructured, path ...strin
 		t.Fatalf("%v is %v (%v)", path, value, err)
 	}
 	return typed
-}
-
-func all(lines []string, suffix string) bool {
-	return !slices.ContainsFunc(lines, func(line string) bool { return !strings.HasSuffix(line, suffix) })
 }

@@ -110,14 +110,17 @@ func (d Definition) objects(version string) schema.GroupVersionKind {
 }
 
 // established tells whether the API server serves d.
-func (d Definition) established() bool {
+func (d Definition) established() bool { return d.condition("Established")["status"] == "True" }
+
+// condition returns one of the conditions in d's status, or nil.
+func (d Definition) condition(name string) map[string]any {
 	conditions, _, _ := unstructured.NestedSlice(d.Object, "status", "conditions")
 	for _, entry := range conditions {
-		if c, ok := entry.(map[string]any); ok && c["type"] == "Established" {
-			return c["status"] == "True"
+		if c, ok := entry.(map[string]any); ok && c["type"] == name {
+			return c
 		}
 	}
-	return false
+	return nil
 }
 
 // appliedBy tells whether a field manager has applied d before.
