@@ -61,6 +61,7 @@ func TestAgainSetsBackTheSidecar(t *testing.T) {
 		proxy := &p.Spec.InitContainers[2]
 		proxy.Image = "example.test/other:1"
 		proxy.Command = []string{"sh"}
+		proxy.Resources.Limits["memory"] = resource.MustParse("1Ti")
 		proxy.SecurityContext = &corev1.SecurityContext{Privileged: new(true)}
 		proxy.Env = append(proxy.Env, corev1.EnvVar{Name: "LD_PRELOAD", Value: "/x.so"})
 		proxy.VolumeMounts = append(proxy.VolumeMounts, corev1.VolumeMount{Name: "kube-api-access", MountPath: "/var/run/secrets/kubernetes.io/serviceaccount"})
@@ -94,6 +95,26 @@ func TestAgainTakesInWhatWasAdded(t *testing.T) {
 	}
 }
 
+// TestAgainSeesWhatWasReplaced has a probe in place of one that was rewritten,
+// which asks for the very path that stood there.
+func TestAgainSeesWhatWasReplaced(t *testing.T) {
+	namespace, pod := ordinary()
+	injector := newInjector(t, options())
+	pod.Spec.Containers[0].LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(80)}}}
+	once, err := injector.Inject(namespace, pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	once.Spec.Containers[0].LivenessProbe.HTTPGet.Port = intstr.FromInt32(81)
+	twice, err := injector.Inject(namespace, once)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if probe := settingsOf(t, twice).Probes["/web/liveness"]; probe.HTTPGet == nil || probe.HTTPGet.Port.IntVal != 81 {
+		t.Errorf("the sidecar asks what the pod asked before: %+v", probe)
+	}
+}
+
 // TestAgainRefuses has a webhook that breaks what was checked in the first run.
 func TestAgainRefuses(t *testing.T) {
 	namespace, pod := ordinary()
@@ -124,6 +145,7 @@ func TestAgainRefuses(t *testing.T) {
 // that send the sidecar's probes to the sidecar.
 func TestForgedSettings(t *testing.T) {
 	namespace, pod := ordinary()
+	pod.Spec.TerminationGracePeriodSeconds = new(int64(10))
 	settings := sidecar.Settings{
 		Controller: "elsewhere.test:1", TrustDomain: "elsewhere.test", LogLevel: "debug", PreStopSeconds: 30,
 		ApplicationMetrics: &corev1.HTTPGetAction{Path: "/x", Port: intstr.FromInt32(9102)},

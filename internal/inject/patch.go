@@ -90,12 +90,10 @@ func graftMap(sent, from, to map[string]any) map[string]any {
 // volumes have them.
 func graftList(sent, from, to []any) []any {
 	result := make([]any, len(to))
-	taken := map[int]bool{}
 	for i, value := range to {
 		result[i] = value
 		for k, old := range from {
-			if !taken[k] && name(old) != "" && name(old) == name(value) {
-				taken[k] = true
+			if name(old) != "" && name(old) == name(value) {
 				result[i] = graft(sent[k], old, value)
 				break
 			}

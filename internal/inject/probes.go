@@ -98,13 +98,10 @@ func (j *injection) original(c container, check check) (sidecar.Probe, bool) {
 	}
 	switch {
 	case probe.HTTPGet != nil:
-		probe.HTTPGet = probe.HTTPGet.DeepCopy()
 		probe.HTTPGet.Port = j.number(c, probe.HTTPGet.Port, check.field+".httpGet.port")
 	case probe.TCPSocket != nil:
-		probe.TCPSocket = probe.TCPSocket.DeepCopy()
 		probe.TCPSocket.Port = j.number(c, probe.TCPSocket.Port, check.field+".tcpSocket.port")
 	default:
-		probe.GRPC = probe.GRPC.DeepCopy()
 		j.number(c, intstr.FromInt32(probe.GRPC.Port), check.field+".grpc.port")
 	}
 	return probe, true

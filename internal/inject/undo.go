@@ -101,8 +101,5 @@ func (j *injection) undoDelay() {
 		if hook := *c.Lifecycle.PreStop; *hook.Sleep == *ours.Sleep && hook.Exec == nil && hook.HTTPGet == nil && hook.TCPSocket == nil {
 			c.Lifecycle.PreStop = nil
 		}
-		if *c.Lifecycle == (corev1.Lifecycle{}) {
-			c.Lifecycle = nil
-		}
 	}
 }
