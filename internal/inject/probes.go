@@ -127,14 +127,11 @@ func (c check) set(probe sidecar.Probe) {
 }
 
 // number finds the number of a port as the kubelet does: names are those of the
-// container's own ports, and text may be a number.
+// container's own ports.
 func (j *injection) number(c container, port intstr.IntOrString, field string) intstr.IntOrString {
 	number := port.IntVal
 	if port.Type == intstr.String {
-		found := false
-		if number, found = portNamed(c.Container, port.StrVal); !found {
-			number, _ = portNumber(port.StrVal)
-		}
+		number, _ = portNamed(c.Container, port.StrVal)
 	}
 	switch {
 	case number < 1 || number > 65535:

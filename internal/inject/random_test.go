@@ -137,7 +137,7 @@ func randomPod(seed int64) *corev1.Pod {
 		func(n *int64, c randfill.Continue) { *n = c.Int63n(1 << 53) },
 		func(s *string, c randfill.Continue) { *s = pick(c, "a", "b", "c", "web", "$(a)", "é\n") },
 		func(p *intstr.IntOrString, c randfill.Continue) {
-			*p = pick(c, intstr.FromInt32(80), intstr.FromInt32(8080), intstr.FromString("8081"), rarely(c, intstr.FromInt32(80), intstr.FromInt32(15022)), rarely(c, intstr.FromInt32(80), intstr.FromString("a")))
+			*p = pick(c, intstr.FromInt32(80), intstr.FromInt32(8080), rarely(c, intstr.FromInt32(80), intstr.FromInt32(15022)), rarely(c, intstr.FromInt32(80), intstr.FromString("a")))
 		},
 		func(p *corev1.ContainerPort, c randfill.Continue) {
 			*p = corev1.ContainerPort{Name: pick(c, "", "a", "b"), ContainerPort: rarely(c, 8080, int32(15001)), Protocol: pick(c, corev1.ProtocolTCP, corev1.ProtocolUDP, "")}
