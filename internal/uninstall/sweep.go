@@ -16,6 +16,7 @@ import (
 
 	"github.com/smi-project/smi/internal/config"
 	"github.com/smi-project/smi/internal/sidecar"
+	"github.com/smi-project/smi/internal/status"
 )
 
 // patience is how long controllers may take to end.
@@ -63,19 +64,26 @@ func (r Remover) awaitEnd(ctx context.Context) error {
 	return nil
 }
 
-// made is the label of ConfigMaps that controllers make.
-var made = client.MatchingLabels{"app.kubernetes.io/managed-by": "smi"}
+// made tells whether a controller made a ConfigMap: those about certificates and
+// those about proxies are labelled differently.
+func made(m *corev1.ConfigMap) bool {
+	_, part := m.Labels[status.PartLabel]
+	return part || m.Labels["app.kubernetes.io/managed-by"] == "smi"
+}
 
-// configMaps removes what the controllers made among the ConfigMaps that are listed
+// configMaps removes what controllers made among the ConfigMaps that are listed
 // with some options.
 func (r Remover) configMaps(ctx context.Context, options ...client.ListOption) error {
 	var list corev1.ConfigMapList
 	for {
-		where := append(slices.Clone(options), made, client.Limit(page), client.Continue(list.Continue))
+		where := append(slices.Clone(options), client.Limit(page), client.Continue(list.Continue))
 		if err := r.Client.List(ctx, &list, where...); err != nil {
 			return fmt.Errorf("list the ConfigMaps that controllers made: %w", err)
 		}
 		for i := range list.Items {
+			if !made(&list.Items[i]) {
+				continue
+			}
 			if err := r.remove(ctx, &list.Items[i]); err != nil {
 				return err
 			}

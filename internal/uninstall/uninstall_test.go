@@ -16,6 +16,7 @@ import (
 	"github.com/smi-project/smi/internal/crds"
 	"github.com/smi-project/smi/internal/kube/kubetest"
 	"github.com/smi-project/smi/internal/sidecar"
+	"github.com/smi-project/smi/internal/status"
 	"github.com/smi-project/smi/internal/uninstall"
 )
 
@@ -34,6 +35,7 @@ func TestRemoval(t *testing.T) {
 		&corev1.Secret{ObjectMeta: named(system, "smi-ca")},
 		&coordinationv1.Lease{ObjectMeta: named(system, "smi-controller")},
 		&corev1.ConfigMap{ObjectMeta: ours(named(system, "smi-ca-0"))},
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "smi-proxies-0", Labels: map[string]string{status.PartLabel: "proxies"}}},
 		&corev1.ConfigMap{ObjectMeta: ours(named("shop", sidecar.RootsConfigMap))},
 	}
 	kept := []client.Object{
