@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -26,6 +27,14 @@ var errNoAssets = errors.New(assets + " does not name a folder with kube-apiserv
 // administrator reaches it.
 func Start(t testing.TB) *rest.Config {
 	t.Helper()
+	config, _ := StartWithKey(t)
+	return config
+}
+
+// StartWithKey is Start, and returns as well the file with the private key that
+// the server signs tokens of ServiceAccounts with.
+func StartWithKey(t testing.TB) (config *rest.Config, keyFile string) {
+	t.Helper()
 	if os.Getenv(assets) == "" {
 		t.Fatal(errNoAssets)
 	}
@@ -42,7 +51,7 @@ func Start(t testing.TB) *rest.Config {
 	})
 	config.QPS, config.Burst = -1, -1
 	config.WarningHandler = rest.NoWarnings{}
-	return config
+	return config, filepath.Join(server.ControlPlane.GetAPIServer().CertDir, "sa-signer.key")
 }
 
 // Client returns a client of an API server.
