@@ -123,7 +123,7 @@ func (a *app) ensure(ctx context.Context, machine *host.Machine, wish host.Wish)
 		return nil, err
 	}
 	if len(left) > 0 {
-		say("removing what is left of a cluster that has ended: %s", strings.Join(left, ", "))
+		say("removing what is left of a cluster that has ended: %s and %d more", left[0], len(left)-1)
 		if err := machine.Remove(ctx, wish.Name); err != nil {
 			return nil, err
 		}
@@ -218,7 +218,11 @@ func awaitReady(ctx context.Context, client *node.Client, state *host.State, nam
 type endedError struct{ node.Status }
 
 func (e endedError) Error() string {
-	return fmt.Sprintf("%s is %s: %s; cluster start %s starts it", e.Name, e.Phase, e.Reason, e.Name)
+	how := string(e.Phase)
+	if e.Reason != "" {
+		how += " (" + e.Reason + ")"
+	}
+	return fmt.Sprintf("%s is %s; cluster start %s starts it", e.Name, how, e.Name)
 }
 
 // unready says what the first of the named components lacks.

@@ -42,6 +42,8 @@ type Machine struct {
 	Root string
 	// Progress is told in short sentences what happens. Not nil.
 	Progress func(format string, args ...any)
+	// sysctls is where the kernel's settings are, /proc/sys if empty.
+	sysctls string
 }
 
 // named bounds names: they are a part of the name of an interface, which has 15

@@ -27,17 +27,26 @@ var touched = []string{
 // takes some, and the kernel's default is 128.
 const watchers = 1024
 
+// settings is the file that remembers them.
 func (m *Machine) settings() string { return filepath.Join(m.Root, "settings.json") }
+
+// kernel is the file of one setting.
+func (m *Machine) kernel(name string) string {
+	if m.sysctls == "" {
+		return filepath.Join("/proc/sys", name)
+	}
+	return filepath.Join(m.sysctls, name)
+}
 
 // keepSettings records the kernel's settings, unless another cluster did, and
 // raises the limit of inotify instances.
 func (m *Machine) keepSettings() error {
 	if _, err := os.Stat(m.settings()); err == nil {
-		return raiseWatchers()
+		return m.raiseWatchers()
 	}
 	kept := map[string]string{}
 	for _, name := range touched {
-		value, err := os.ReadFile("/proc/sys/" + name)
+		value, err := os.ReadFile(m.kernel(name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -53,11 +62,11 @@ func (m *Machine) keepSettings() error {
 	if err := os.WriteFile(m.settings(), text, 0o600); err != nil {
 		return fmt.Errorf("keep the kernel's settings: %w", err)
 	}
-	return raiseWatchers()
+	return m.raiseWatchers()
 }
 
-func raiseWatchers() error {
-	file := "/proc/sys/" + touched[0]
+func (m *Machine) raiseWatchers() error {
+	file := m.kernel(touched[0])
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", file, err)
@@ -87,7 +96,7 @@ func (m *Machine) restoreSettings() error {
 	var errs []error
 	for _, name := range touched {
 		if value, ok := kept[name]; ok {
-			errs = append(errs, os.WriteFile("/proc/sys/"+name, []byte(value), 0o644))
+			errs = append(errs, os.WriteFile(m.kernel(name), []byte(value), 0o644))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

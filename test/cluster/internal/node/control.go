@@ -10,10 +10,13 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"syscall"
+	"time"
 
 	"github.com/smi-project/smi/test/cluster/internal/layout"
 )
+
+// orderTimeout is how long a component may take to end and start.
+const orderTimeout = 2 * time.Minute
 
 // handler takes orders. Whoever reaches the socket is root on the machine.
 func (s *supervisor) handler() http.Handler {
@@ -30,7 +33,11 @@ func (s *supervisor) handler() http.Handler {
 			http.Error(w, err.Error(), http.StatusNotFound)
 			return
 		}
-		if err := s.order(r.Context(), r.PathValue("order"), c); err != nil {
+		// An order is carried out to its end even if who gave it goes away: half a
+		// restart would be a stop.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), orderTimeout)
+		defer cancel()
+		if err := s.order(ctx, r.PathValue("order"), c); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
 	})
@@ -41,13 +48,13 @@ func (s *supervisor) handler() http.Handler {
 func (s *supervisor) order(ctx context.Context, order string, c *child) error {
 	switch order {
 	case "stop":
-		return s.stop(ctx, c, syscall.SIGTERM)
+		return s.stop(ctx, c)
 	case "kill":
-		return s.stop(ctx, c, syscall.SIGKILL)
+		return s.kill(ctx, c)
 	case "start":
 		return s.start(ctx, c)
 	case "restart":
-		if err := s.stop(ctx, c, syscall.SIGTERM); err != nil {
+		if err := s.stop(ctx, c); err != nil {
 			return err
 		}
 		return s.start(ctx, c)

@@ -106,15 +106,12 @@ func (s *supervisor) startAll(ctx context.Context) {
 // start starts a component and returns when it is ready.
 func (s *supervisor) start(ctx context.Context, c *child) error {
 	for _, name := range c.After {
-		if err := s.await(ctx, name, Ready); err != nil {
-			return err
+		if err := s.await(ctx, name); err != nil {
+			return fmt.Errorf("%s needs %s: %w", c.Name, name, err)
 		}
 	}
 	gone, err := s.spawn(c)
 	if err != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.set(c, Exited, err.Error())
 		return err
 	}
 	ready, cancel := context.WithCancel(ctx)
@@ -137,8 +134,8 @@ func (s *supervisor) start(ctx context.Context, c *child) error {
 	return nil
 }
 
-// await waits until a component is in a phase.
-func (s *supervisor) await(ctx context.Context, name string, phase Phase) error {
+// await waits until a component is ready. That it has ended is an error.
+func (s *supervisor) await(ctx context.Context, name string) error {
 	c, err := s.find(name)
 	if err != nil {
 		return err
@@ -147,13 +144,16 @@ func (s *supervisor) await(ctx context.Context, name string, phase Phase) error 
 		s.mu.Lock()
 		now, changed := c.status.Phase, s.changed
 		s.mu.Unlock()
-		if now == phase {
+		switch now {
+		case Ready:
 			return nil
+		case Stopped, Exited:
+			return fmt.Errorf("it is %s; start it first", now)
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("%s is %s and not %s: %w", name, now, phase, ctx.Err())
+			return fmt.Errorf("it is %s: %w", now, ctx.Err())
 		}
 	}
 }
@@ -191,6 +191,7 @@ func (s *supervisor) spawn(c *child) (gone <-chan struct{}, err error) {
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
+		s.set(c, Exited, err.Error())
 		return nil, fmt.Errorf("start %s: %w", c.Path, err)
 	}
 	c.gone, c.stopping, c.status.PID = make(chan struct{}), false, pid
@@ -198,18 +199,32 @@ func (s *supervisor) spawn(c *child) (gone <-chan struct{}, err error) {
 	return c.gone, nil
 }
 
+// grace is how long a component may take to end by itself. An API server with
+// open watches would take a minute.
+const grace = 5 * time.Second
+
 // stop ends a component and returns when it has ended.
-func (s *supervisor) stop(ctx context.Context, c *child, signal syscall.Signal) error {
-	s.mu.Lock()
-	gone, pid := c.gone, c.status.PID
-	if gone != nil {
-		c.stopping = true
-		// The process is there: only the reaper, which needs the lock, lets it go.
-		if err := syscall.Kill(pid, signal); err != nil {
-			s.log.Error("signal", "name", c.Name, "err", err)
-		}
+func (s *supervisor) stop(ctx context.Context, c *child) error {
+	gone := s.signal(c, syscall.SIGTERM)
+	if gone == nil {
+		return nil
 	}
-	s.mu.Unlock()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-gone:
+		return nil
+	case <-timer.C:
+		s.log.Info("component does not end by itself", "name", c.Name)
+		return s.kill(ctx, c)
+	case <-ctx.Done():
+		return fmt.Errorf("%s does not end: %w", c.Name, ctx.Err())
+	}
+}
+
+// kill ends a component without warning and returns when it has ended.
+func (s *supervisor) kill(ctx context.Context, c *child) error {
+	gone := s.signal(c, syscall.SIGKILL)
 	if gone == nil {
 		return nil
 	}
@@ -219,6 +234,22 @@ func (s *supervisor) stop(ctx context.Context, c *child, signal syscall.Signal) 
 	case <-ctx.Done():
 		return fmt.Errorf("%s does not end: %w", c.Name, ctx.Err())
 	}
+}
+
+// signal asks a component to end, and gives what is closed when it has. It is
+// nil if the component is not running.
+func (s *supervisor) signal(c *child, signal syscall.Signal) (gone <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.gone == nil {
+		return nil
+	}
+	c.stopping = true
+	// The process is there: only the reaper, which needs the lock, lets it go.
+	if err := syscall.Kill(c.status.PID, signal); err != nil {
+		s.log.Error("signal", "name", c.Name, "err", err)
+	}
+	return c.gone
 }
 
 // reap takes in everything that has ended, each time children is told.
