@@ -91,6 +91,7 @@ race: tools ## Run all tests with the race detector (needs a C compiler)
 .PHONY: golden
 golden: ## Write the expected outputs anew; read the difference before you commit it
 	@go test ./internal/compile/... ./internal/render/... ./docs -update
+	@go test ./internal/inject -run TestGolden -update
 
 .PHONY: e2e
 e2e: envoy build ## Run the demo, and the mesh on a real cluster, from end to end

@@ -80,6 +80,7 @@ var refusals = []struct {
 		p.Spec.InitContainers = []corev1.Container{{Name: "web"}}
 	}), inject.DuplicateName, "spec.containers[0].name web:"},
 	{"a label that says neither", onPod(func(p *corev1.Pod) { p.Labels = map[string]string{"smi-spec.io/inject": "false"} }), inject.InvalidLabel, "metadata.labels[smi-spec.io/inject] false:"},
+	{"a label that would break the message", onPod(func(p *corev1.Pod) { p.Labels = map[string]string{"smi-spec.io/inject": "x\ny"} }), inject.InvalidLabel, `metadata.labels[smi-spec.io/inject] "x\ny":`},
 	{"ports that are none", annotated(sidecar.AnnotationExcludeInbound, "80,http"), inject.InvalidAnnotation, `metadata.annotations[smi-spec.io/exclude-inbound-ports] "http" is no port`},
 	{"an outbound port too large", annotated(sidecar.AnnotationExcludeOutbound, "65536"), inject.InvalidAnnotation, `metadata.annotations[smi-spec.io/exclude-outbound-ports] "65536" is no port`},
 	{"an entry that is missing", annotated(sidecar.AnnotationExcludeOutbound, "80,"), inject.InvalidAnnotation, `metadata.annotations[smi-spec.io/exclude-outbound-ports] "" is no port`},
