@@ -19,6 +19,9 @@ BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/smi-proj
 MODULES = $(shell find . -name go.mod -not -path '*/testdata/*' -not -path './tools/go.mod' -not -path './test/cluster/components/*' -exec dirname {} \; | sort)
 # The Envoy that tests run, unless ENVOY names another.
 WITH_ENVOY = export ENVOY="$${ENVOY:-$$(tools/envoy.sh path)}"
+# The API server and the Helm that tests run, unless these name others.
+WITH_KUBERNETES = export HELM="$${HELM:-$(CURDIR)/bin/helm}"; \
+	export KUBEBUILDER_ASSETS="$${KUBEBUILDER_ASSETS:-$$(bin/cluster assets)}"
 
 .PHONY: help
 help: ## List the targets
@@ -75,8 +78,8 @@ envoy: ## Fetch one Envoy, unless ENVOY or PATH has one
 	@tools/envoy.sh ensure
 
 .PHONY: test
-test: tools ## Run all tests, with real Envoys
-	@$(WITH_ENVOY); go test -timeout 30m -p $(TEST_PACKAGES) $(TEST_FLAGS) $$(go list ./... | grep -v /test/live)
+test: tools bin/cluster bin/helm ## Run all tests, with real Envoys and API servers
+	@$(WITH_ENVOY); $(WITH_KUBERNETES); go test -timeout 30m -p $(TEST_PACKAGES) $(TEST_FLAGS) $$(go list ./... | grep -v /test/live)
 	@# These put load on their Envoys, so nothing else runs beside them.
 	@$(WITH_ENVOY); go test -timeout 30m $(TEST_FLAGS) ./test/live/...
 	@# A result that was kept does not know files of another module, so it is not used.
@@ -85,13 +88,14 @@ test: tools ## Run all tests, with real Envoys
 	done
 
 .PHONY: race
-race: tools ## Run all tests with the race detector (needs a C compiler)
-	@$(WITH_ENVOY); CGO_ENABLED=1 go test -race -timeout 30m -p $(TEST_PACKAGES) $(TEST_FLAGS) ./...
+race: tools bin/cluster bin/helm ## Run all tests with the race detector (needs a C compiler)
+	@$(WITH_ENVOY); $(WITH_KUBERNETES); CGO_ENABLED=1 go test -race -timeout 30m -p $(TEST_PACKAGES) $(TEST_FLAGS) ./...
 
 .PHONY: golden
-golden: ## Write the expected outputs anew; read the difference before you commit it
+golden: bin/helm ## Write the expected outputs anew; read the difference before you commit it
 	@go test ./internal/compile/... ./internal/render/... ./docs -update
 	@go test ./internal/inject -run TestGolden -update
+	@HELM="$${HELM:-$(CURDIR)/bin/helm}" go test ./test/chart -run TestManifests -update
 
 .PHONY: e2e
 e2e: envoy build ## Run the demo, and the mesh on a real cluster, from end to end
@@ -123,6 +127,14 @@ cluster-down: bin/cluster ## Remove that Kubernetes and everything of it but wha
 .PHONY: bin/cluster
 bin/cluster:
 	@cd test/cluster && CGO_ENABLED=0 go build -trimpath -o ../../bin/cluster .
+
+.PHONY: bin/helm
+bin/helm:
+	@cd test/cluster/components/helm && CGO_ENABLED=0 go build -mod=readonly -trimpath -ldflags '-s -w' -o ../../../../bin/helm helm.sh/helm/v4/cmd/helm
+
+.PHONY: chart
+chart: bin/helm ## Check the Helm chart; package it and render plain manifests into dist/
+	@HELM="$${HELM:-$(CURDIR)/bin/helm}" VERSION="$(VERSION)" REGISTRY="$(REGISTRY)" tools/chart.sh dist
 
 .PHONY: mutants
 mutants: envoy ## Break one rule at a time and see that the conformance suite notices

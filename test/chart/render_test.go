@@ -30,7 +30,7 @@ func helm(t *testing.T, args ...string) (stdout, stderr string, err error) {
 		program = "helm"
 	}
 	if _, err := exec.LookPath(program); err != nil {
-		t.Fatalf("Helm 4 is needed: make test sets HELM, and by hand: export HELM=$(cd test/cluster && go run . build >&2 && PATH=$(go run . path) command -v helm) (%v)", err)
+		t.Fatalf("Helm 4 is needed; make test sets HELM, and by hand: make bin/helm && export HELM=$PWD/bin/helm (%v)", err)
 	}
 	cmd := exec.CommandContext(t.Context(), program, args...)
 	var out, problems bytes.Buffer
