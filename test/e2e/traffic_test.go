@@ -34,8 +34,8 @@ func TestTraffic(t *testing.T) {
 	const server, members, plain = "200 from " + ns + "/server", "200 from " + ns + "/members", "200 from " + ns + "/plain"
 
 	t.Run("ClusterIP", func(t *testing.T) {
-		client.gets(server, get(service("server"), 8080, "/"))
-		guest.gets("403", get(service("server"), 8080, "/"))
+		client.gets(t, server, get(service("server"), 8080, "/"))
+		guest.gets(t, "403", get(service("server"), 8080, "/"))
 	})
 	t.Run("both families", func(t *testing.T) {
 		s, err := here.core.CoreV1().Services(ns).Get(t.Context(), "server", metav1.GetOptions{})
@@ -43,8 +43,8 @@ func TestTraffic(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, ip := range s.Spec.ClusterIPs {
-			client.gets(server, get(ip, 8080, "/"))
-			guest.gets("403", get(ip, 8080, "/"))
+			client.gets(t, server, get(ip, 8080, "/"))
+			guest.gets(t, "403", get(ip, 8080, "/"))
 		}
 		if len(s.Spec.ClusterIPs) < 2 {
 			t.Errorf("the Service has the addresses %v: the cluster is not of both families", s.Spec.ClusterIPs)
@@ -52,56 +52,56 @@ func TestTraffic(t *testing.T) {
 	})
 	t.Run("gRPC", func(t *testing.T) {
 		call := driver.Request{Protocol: driver.GRPC, Host: service("server"), Port: 8082, Path: "/smi.sample.v1.Echo/Say"}
-		client.gets("OK from "+ns+"/server", call)
-		guest.gets("PermissionDenied", call)
+		client.gets(t, "OK from "+ns+"/server", call)
+		guest.gets(t, "PermissionDenied", call)
 	})
 	t.Run("WebSocket", func(t *testing.T) {
 		call := driver.Request{Protocol: driver.WebSocket, Host: service("server"), Port: 8080, Path: "/ws"}
-		client.gets("101", driver.Request{Protocol: driver.WebSocket, Host: service("server"), Port: 8080, Path: "/ws"})
-		guest.gets("403", call)
+		client.gets(t, "101 from "+ns+"/server", call)
+		guest.gets(t, "403", call)
 	})
 	t.Run("TCP", func(t *testing.T) {
 		// HTTP rules open no other connection.
-		guest.gets("closed", tcp(service("server"), 9000))
-		client.gets("closed", tcp(service("server"), 9000))
+		guest.gets(t, "closed", tcp(service("server"), 9000))
+		client.gets(t, "closed", tcp(service("server"), 9000))
 		here.apply(t, strings.ReplaceAll(allow(ns, "server", "9000, 9001, 9090", ns+"/client"), "name: server}\nspec: {destination", "name: server-tcp}\nspec: {destination"))
-		client.gets("bytes from "+ns+"/server", tcp(service("server"), 9000))
-		client.gets("bytes from "+ns+"/server", tcp(service("server"), 9090))
-		guest.gets("closed", tcp(service("server"), 9000))
+		client.gets(t, "bytes from "+ns+"/server", tcp(service("server"), 9000))
+		client.gets(t, "bytes from "+ns+"/server", tcp(service("server"), 9090))
+		guest.gets(t, "closed", tcp(service("server"), 9000))
 	})
 	t.Run("the server speaks first", func(t *testing.T) {
 		hush := driver.Request{Protocol: driver.TCP, Host: service("server"), Port: 9001, Silent: true}
-		client.gets("bytes from "+ns+"/server", hush)
-		guest.gets("closed", hush)
+		client.gets(t, "bytes from "+ns+"/server", hush)
+		guest.gets(t, "closed", hush)
 	})
 	t.Run("headless", func(t *testing.T) {
-		client.gets(members, get(service("members"), 8080, "/"))
-		client.gets(members, get("members-1."+service("members"), 8080, "/"))
-		guest.gets("403", get(service("members"), 8080, "/"))
+		client.gets(t, members, get(service("members"), 8080, "/"))
+		client.gets(t, members, get("members-1."+service("members"), 8080, "/"))
+		guest.gets(t, "403", get(service("members"), 8080, "/"))
 	})
 	t.Run("pod addresses", func(t *testing.T) {
 		for _, ip := range here.pod(t, ns, "app=server").Status.PodIPs {
-			client.gets(server, get(ip.IP, 8080, "/"))
-			guest.gets("403", get(ip.IP, 8080, "/"))
+			client.gets(t, server, get(ip.IP, 8080, "/"))
+			guest.gets(t, "403", get(ip.IP, 8080, "/"))
 		}
 	})
 	t.Run("outside the mesh", func(t *testing.T) {
 		for _, name := range []string{"plain", "elsewhere"} {
-			client.gets(plain, get(service(name), 8080, "/"))
-			guest.gets(plain, get(service(name), 8080, "/"))
+			client.gets(t, plain, get(service(name), 8080, "/"))
+			guest.gets(t, plain, get(service(name), 8080, "/"))
 		}
-		client.gets(plain, get(here.pod(t, ns, "app=plain").Status.PodIP, 8080, "/"))
-		stranger.gets(plain, get(service("plain"), 8080, "/"))
+		client.gets(t, plain, get(here.pod(t, ns, "app=plain").Status.PodIP, 8080, "/"))
+		stranger.gets(t, plain, get(service("plain"), 8080, "/"))
 	})
 	t.Run("strangers", func(t *testing.T) {
 		pod := here.pod(t, ns, "app=server").Status.PodIP
 		for _, port := range []uint16{8080, 8082, 9000, 9001, 9090, 7000} {
-			stranger.gets("closed", tcp(pod, port))
+			stranger.gets(t, "closed", tcp(pod, port))
 		}
 	})
 	t.Run("the API server", func(t *testing.T) {
 		// It answers plain HTTP on its TLS port with a line that says so.
-		client.gets("bytes", driver.Request{Protocol: driver.TCP, Host: "kubernetes.default", Port: 443, Body: "GET / HTTP/1.0\r\n\r\n"})
+		client.gets(t, "bytes", driver.Request{Protocol: driver.TCP, Host: "kubernetes.default", Port: 443, Body: "GET / HTTP/1.0\r\n\r\n"})
 	})
 }
 

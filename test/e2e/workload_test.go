@@ -25,7 +25,7 @@ import (
 )
 
 // patience bounds the wait for a condition.
-const patience = 2 * time.Minute
+const patience = time.Minute
 
 // eventually asks until nothing lacks any more, and fails the test with what does.
 func eventually(t *testing.T, what string, ask func(ctx context.Context) string) {
@@ -206,31 +206,30 @@ func (c *cluster) sender(t *testing.T, namespace, app string) *sender {
 		return c.forward.Dial(ctx, namespace, pod.Name, controlPort)
 	})
 	t.Cleanup(client.Close)
-	return &sender{t: t, client: client, name: namespace + "/" + app}
+	return &sender{client: client, name: namespace + "/" + app}
 }
 
 // sender is a workload that sends what a test tells it to.
 type sender struct {
-	t      *testing.T
 	client *driver.Client
 	name   string
 }
 
 // send sends a request once and says what came, in a word or two.
-func (s *sender) send(r driver.Request) string {
-	s.t.Helper()
-	got, err := s.client.Send(s.t.Context(), &r)
+func (s *sender) send(t *testing.T, r driver.Request) string {
+	t.Helper()
+	got, err := s.client.Send(t.Context(), &r)
 	if err != nil {
-		s.t.Fatalf("%s: %s: %v", s.name, r.String(), err)
+		t.Fatalf("%s: %s: %v", s.name, r.String(), err)
 	}
 	return got.First.Word()
 }
 
 // gets expects an answer, once the mesh has followed.
-func (s *sender) gets(want string, r driver.Request) {
-	s.t.Helper()
-	eventually(s.t, fmt.Sprintf("%s: %s gives %q", s.name, r.String(), want), func(context.Context) string {
-		if got := s.send(r); got != want {
+func (s *sender) gets(t *testing.T, want string, r driver.Request) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%s: %s gives %q", s.name, r.String(), want), func(context.Context) string {
+		if got := s.send(t, r); got != want {
 			return fmt.Sprintf("it gives %q", got)
 		}
 		return ""
