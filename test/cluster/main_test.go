@@ -81,7 +81,7 @@ func (c command) kubectl(input string, args ...string) string {
 }
 
 // TestControlPlane goes through the life of a control plane: start, work,
-// restart of a component, crash, start after it, end.
+// restart of a component, crash, start after it, loss of the record, end.
 func TestControlPlane(t *testing.T) {
 	c := newCommand(t)
 	t.Cleanup(func() {
@@ -119,6 +119,14 @@ func TestControlPlane(t *testing.T) {
 	}
 	if out := c.kubectl("", "get", "serviceaccounts", "-o", "name"); strings.Contains(out, "reader") {
 		t.Errorf("a new cluster has objects of the old one: %s", out)
+	}
+
+	// Without its record the node is known by its control groups alone.
+	if err := os.Remove(filepath.Join(filepath.Dir(c.must("kubeconfig")), "state.json")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.try("status"); err == nil || !strings.Contains(err.Error(), "is not up") {
+		t.Errorf("status of a cluster without record: %v", err)
 	}
 }
 

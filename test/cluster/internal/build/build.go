@@ -57,10 +57,10 @@ func (c *Cache) missing(folders map[string]string) []string {
 
 // lock waits until no other process builds into this cache.
 func (c *Cache) lock() (unlock func(), err error) {
-	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+	if err := os.MkdirAll(c.Dir, 0o750); err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
-	file, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	file, err := os.OpenFile(filepath.Join(c.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the cache: %w", err)
 	}
@@ -108,7 +108,7 @@ func (c *Cache) compile(ctx context.Context, component Component, programs []Pro
 	}
 	c.Progress("building %s %s", strings.Join(files, ", "), version)
 	begin := time.Now()
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return fmt.Errorf("make the cache of %s: %w", component.Name, err)
 	}
 	scratch, err := os.MkdirTemp(folder, "building-")

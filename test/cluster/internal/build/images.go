@@ -53,7 +53,7 @@ func (c *Cache) Images(ctx context.Context, folders map[string]string) ([]Image,
 	}
 	defer unlock()
 	c.Progress("packing the images %s and %s", PauseImage, CoreDNSImage)
-	if err := os.MkdirAll(folder, 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o750); err != nil { //nolint:gosec // its name is a hash
 		return nil, fmt.Errorf("make the cache of images: %w", err)
 	}
 	pause := filepath.Join(folder, "pause")
@@ -85,7 +85,7 @@ func (c *Cache) pack(ctx context.Context, image Image, program string) error {
 // in KUBEBUILDER_ASSETS: etcd, kube-apiserver and kubectl.
 func (c *Cache) Assets(folders map[string]string) (string, error) {
 	assets := filepath.Join(c.Dir, "assets")
-	if err := os.MkdirAll(assets, 0o755); err != nil {
+	if err := os.MkdirAll(assets, 0o750); err != nil {
 		return "", fmt.Errorf("make the folder of assets: %w", err)
 	}
 	for program, component := range map[string]string{"etcd": "etcd", "kube-apiserver": "kubernetes", "kubectl": "kubernetes"} {

@@ -80,7 +80,7 @@ func Join(name string) error {
 	}
 	for _, h := range hierarchies {
 		group := filepath.Join(h.Mount, parent, name)
-		if err := os.MkdirAll(group, 0o755); err != nil {
+		if err := os.MkdirAll(group, 0o750); err != nil {
 			return fmt.Errorf("make the control group %s: %w", group, err)
 		}
 		for _, folder := range []string{filepath.Dir(group), group} {
@@ -88,7 +88,7 @@ func Join(name string) error {
 				return err
 			}
 		}
-		if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte("0"), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte("0"), 0o600); err != nil {
 			return fmt.Errorf("enter the control group %s: %w", group, err)
 		}
 	}
@@ -108,7 +108,7 @@ func (h Hierarchy) prepare(group string) error {
 			continue
 		}
 		if err == nil {
-			err = os.WriteFile(filepath.Join(group, file), value, 0o644)
+			err = os.WriteFile(filepath.Join(group, file), value, 0o600) //nolint:gosec // the path is made of the kernel's list of mounts and a cluster's name
 		}
 		if err != nil {
 			return fmt.Errorf("prepare the control group %s: %w", group, err)
@@ -124,7 +124,8 @@ func passControllers(group string) error {
 		return fmt.Errorf("read the controllers of %s: %w", group, err)
 	}
 	for _, controller := range strings.Fields(string(controllers)) {
-		err := os.WriteFile(filepath.Join(group, "cgroup.subtree_control"), []byte("+"+controller), 0o644)
+		file := filepath.Join(group, "cgroup.subtree_control")
+		err := os.WriteFile(file, []byte("+"+controller), 0o600) //nolint:gosec // the path is made of the kernel's list of mounts and a cluster's name
 		if err != nil {
 			return fmt.Errorf("pass the controller %s of %s on: %w", controller, group, err)
 		}
@@ -142,7 +143,7 @@ func Mount(hierarchies []Hierarchy) error {
 		}
 	}
 	for _, h := range hierarchies {
-		if err := os.MkdirAll(h.Mount, 0o755); err != nil {
+		if err := os.MkdirAll(h.Mount, 0o750); err != nil {
 			return fmt.Errorf("mount %s: %w", h.Mount, err)
 		}
 		kind := "cgroup"
@@ -158,10 +159,10 @@ func Mount(hierarchies []Hierarchy) error {
 		// The root of the node's tree is a group like any other for the machine,
 		// so processes must leave it before it can have children.
 		leaf := filepath.Join(h.Mount, "components")
-		if err := os.Mkdir(leaf, 0o755); err != nil {
+		if err := os.Mkdir(leaf, 0o750); err != nil {
 			return fmt.Errorf("make the control group of the components: %w", err)
 		}
-		if err := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte("0"), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte("0"), 0o600); err != nil {
 			return fmt.Errorf("enter the control group of the components: %w", err)
 		}
 		if err := passControllers(h.Mount); err != nil {
@@ -230,11 +231,16 @@ func Members(name string) ([]int, error) {
 	}
 	var out []int
 	for _, group := range groups {
-		err := filepath.WalkDir(group, func(path string, entry fs.DirEntry, err error) error {
+		tree, err := os.OpenRoot(group)
+		if err != nil {
+			return nil, fmt.Errorf("list the processes in %s: %w", group, err)
+		}
+		defer tree.Close()
+		err = fs.WalkDir(tree.FS(), ".", func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.Name() != "cgroup.procs" {
 				return err
 			}
-			text, err := os.ReadFile(path)
+			text, err := tree.ReadFile(path)
 			for _, field := range strings.Fields(string(text)) {
 				if pid, err := strconv.Atoi(field); err == nil && pid > 0 && !slices.Contains(out, pid) {
 					out = append(out, pid)

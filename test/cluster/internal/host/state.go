@@ -63,7 +63,7 @@ func (m *Machine) Lock() (unlock func(), err error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("a cluster needs namespaces, mounts and control groups of the machine: run this as root")
 	}
-	if err := os.MkdirAll(m.Root, 0o755); err != nil {
+	if err := os.MkdirAll(m.Root, 0o750); err != nil {
 		return nil, fmt.Errorf("make the folder of clusters: %w", err)
 	}
 	// Beside the folder and not in it, so that the folder can be removed.

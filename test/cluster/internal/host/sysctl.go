@@ -74,7 +74,7 @@ func (m *Machine) raiseWatchers() error {
 	if now, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && now >= watchers {
 		return nil
 	}
-	if err := os.WriteFile(file, []byte(strconv.Itoa(watchers)), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(strconv.Itoa(watchers)), 0o600); err != nil {
 		return fmt.Errorf("raise %s to %d: %w", file, watchers, err)
 	}
 	return nil
@@ -96,7 +96,7 @@ func (m *Machine) restoreSettings() error {
 	var errs []error
 	for _, name := range touched {
 		if value, ok := kept[name]; ok {
-			errs = append(errs, os.WriteFile(m.kernel(name), []byte(value), 0o644))
+			errs = append(errs, os.WriteFile(m.kernel(name), []byte(value), 0o600))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

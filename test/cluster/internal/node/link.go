@@ -24,7 +24,7 @@ var sysctls = map[string]string{
 // nowhere to go but the machine's end of the link.
 func setUpLink(plan network.Plan) error {
 	for name, value := range sysctls {
-		if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0o644); err != nil {
+		if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0o600); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)
 		}
 	}

@@ -40,7 +40,7 @@ func mountAll(config Config) error {
 		func() error { return mount("sysfs", "/sys", "sysfs", 0) },
 		func() error { return cgroup.Mount(hierarchies) },
 		func() error { return mount("tmpfs", "/run", "tmpfs", 0) },
-		func() error { return os.MkdirAll(string(layout.Node), 0o755) },
+		func() error { return os.MkdirAll(string(layout.Node), 0o750) },
 		func() error { return mount(folders[string(layout.Node)], string(layout.Node), "", unix.MS_BIND) },
 		func() error { return mount(folders[layout.Node.Cache()], layout.Node.Cache(), "", unix.MS_BIND) },
 		func() error { return mount(layout.Node.VarLog(), "/var/log", "", unix.MS_BIND) },

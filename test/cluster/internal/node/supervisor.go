@@ -169,7 +169,7 @@ func (s *supervisor) set(c *child, phase Phase, reason string) {
 // spawn starts the process. The lock is held meanwhile, so that the reaper does
 // not hear of the end of a process that it does not know yet.
 func (s *supervisor) spawn(c *child) (gone <-chan struct{}, err error) {
-	log, err := os.OpenFile(layout.Node.Log(c.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(layout.Node.Log(c.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("log of %s: %w", c.Name, err)
 	}

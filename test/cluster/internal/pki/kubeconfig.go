@@ -38,5 +38,5 @@ func Kubeconfig(dir layout.Dir, file, cluster, server, user string) error {
 		data = append(data, base64.StdEncoding.EncodeToString(content))
 	}
 	text := fmt.Sprintf(kubeconfig, cluster, server, data[0], user, data[1], data[2])
-	return os.WriteFile(file, []byte(text), 0o600)
+	return os.WriteFile(file, []byte(text), 0o600) //nolint:gosec // all names are those of this package and of the cluster's folder
 }
