@@ -33,6 +33,8 @@ import (
 const (
 	system  = "smi-system"
 	account = "smi-controller"
+	// patience is how long a test waits for what takes a moment.
+	patience = 20 * time.Second
 )
 
 // cluster is an API server as the chart leaves it, without the controller.

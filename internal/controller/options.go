@@ -7,9 +7,12 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/smi-project/smi/internal/compile"
@@ -140,4 +143,10 @@ func prefixes(written []string) []netip.Prefix {
 		all = append(all, netip.MustParsePrefix(text))
 	}
 	return all
+}
+
+// LogTo has the libraries of Kubernetes log to the process's logger.
+func LogTo(logger *slog.Logger) {
+	log.SetLogger(logr.FromSlogHandler(logger.Handler()))
+	klog.SetSlogLogger(logger)
 }
