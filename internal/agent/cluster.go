@@ -27,7 +27,7 @@ func xdsCluster(cfg BootstrapConfig) (*clusterv3.Cluster, error) {
 	if cfg.XDSServer == "" {
 		return nil, errors.New("the identity of the xDS server is needed")
 	}
-	kind := clusterv3.Cluster_STRICT_DNS
+	kind := clusterv3.Cluster_LOGICAL_DNS
 	if literal {
 		kind = clusterv3.Cluster_STATIC
 	}
@@ -60,6 +60,11 @@ func xdsCluster(cfg BootstrapConfig) (*clusterv3.Cluster, error) {
 		Address: host, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port},
 	}}}
 	c := grpcCluster(XDSCluster, kind, address)
+	if !literal {
+		// The name may have addresses of a family that the pod does not: whichever
+		// answers is taken.
+		c.DnsLookupFamily = clusterv3.Cluster_ALL
+	}
 	c.TransportSocket = &corev3.TransportSocket{
 		Name:       "envoy.transport_sockets.tls",
 		ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: context},
