@@ -62,8 +62,11 @@ type ControlPlane struct {
 	compiler *compile.Compiler
 	renderer *envoy.Renderer
 	epochs   envoy.Epochs
-	mesh     *mesh.Mesh
-	views    map[string]*view
+	// closed are the policies as they were when everything was closed at a port, for
+	// a proxy that had missed a change.
+	closed map[servedPort]*mesh.Policy
+	mesh   *mesh.Mesh
+	views  map[string]*view
 	// pushed is what the last push was made of.
 	pushed store.Snapshot
 	// order are the views in the order of the last push.
@@ -95,6 +98,7 @@ func New(config Config) *ControlPlane {
 		compiler: compile.New(config.Compile),
 		renderer: envoy.New(config.Render),
 		views:    map[string]*view{}, published: map[string]*xds.View{},
+		epochs: envoy.NewEpochs(epochBase()), closed: map[servedPort]*mesh.Policy{},
 	}
 	c.server = xds.New(xds.Config{
 		PeerPrincipal: func(state tls.ConnectionState) (mesh.Principal, error) {
@@ -102,7 +106,8 @@ func New(config Config) *ControlPlane {
 		},
 		Authorize: c.authorize,
 		OnChange:  config.OnProxy,
-		Logger:    config.Logger,
+		OnStray:   c.stray, StrayPrefixes: rulePrefixes,
+		Logger: config.Logger,
 	})
 	return c
 }

@@ -33,6 +33,13 @@ type Config struct {
 	// OnChange, if set, is called with every change of a proxy's status, in order
 	// for each proxy. It must return quickly.
 	OnChange func(ProxyStatus)
+	// OnStray, if set, is called when a proxy that was connected elsewhere, or before,
+	// comes with other versions of resources whose names begin with StrayPrefixes
+	// than its view has: what changed in between, nobody told it. It must return
+	// quickly.
+	OnStray func(nodeID string, names []string)
+	// StrayPrefixes are those of the names that OnStray is told of.
+	StrayPrefixes []string
 	// Logger is slog.Default() where it is nil.
 	Logger *slog.Logger
 }

@@ -3,6 +3,8 @@ package xds
 import (
 	"errors"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,16 +87,37 @@ func (st *stream) handle(request *discovery.DeltaDiscoveryRequest) error {
 		st.mu.Unlock()
 		return errSuperseded
 	}
+	strays := st.strays(request)
 	refused, err := st.session.request(request)
 	st.mu.Unlock()
 	if err != nil {
 		return err
+	}
+	if len(strays) > 0 {
+		st.server.config.OnStray(st.id, strays)
 	}
 	if refused != nil {
 		st.note(refused)
 	}
 	st.flush()
 	return nil
+}
+
+// strays are the resources that a proxy brings in other versions than its view has,
+// as far as anybody wants to know. st.mu is held.
+func (st *stream) strays(request *discovery.DeltaDiscoveryRequest) []string {
+	k, ok := kindOf(request.GetTypeUrl())
+	if st.server.config.OnStray == nil || !ok {
+		return nil
+	}
+	var names []string
+	for name, version := range request.GetInitialResourceVersions() {
+		r := find(st.session.latest.list(k), name)
+		if r != nil && r.Version != version && slices.ContainsFunc(st.server.config.StrayPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // note counts and logs a refusal.

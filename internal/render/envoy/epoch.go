@@ -15,7 +15,14 @@ import (
 // share what did not change.
 type Epochs struct {
 	accounts map[mesh.Account]*accountEpochs
+	// base is what the first withdrawal at a port is counted after.
+	base uint64
 }
+
+// NewEpochs returns epochs without any withdrawal, which count those to come after
+// base. Control planes that count after different ones, far from each other, never
+// give two chains the same name by chance.
+func NewEpochs(base uint64) Epochs { return Epochs{base: base} }
 
 type accountEpochs struct {
 	ports map[uint16]*portEpochs
@@ -47,9 +54,9 @@ func (e Epochs) Of(destination mesh.Account, port uint16, source mesh.Principal)
 // port of the destination account.
 func (e Epochs) Bump(destination mesh.Account, port uint16, sources ...mesh.Principal) Epochs {
 	old := e.accounts[destination].port(port)
-	next := &portEpochs{withdrawals: 1, last: map[mesh.Principal]uint64{}}
+	next := &portEpochs{withdrawals: e.base + 1, last: map[mesh.Principal]uint64{}}
 	if old != nil {
-		next.withdrawals += old.withdrawals
+		next.withdrawals = old.withdrawals + 1
 		maps.Copy(next.last, old.last)
 	}
 	for _, source := range sources {
@@ -71,7 +78,7 @@ func (e Epochs) Retain(m *mesh.Mesh) Epochs {
 			kept[w.Account] = a
 		}
 	}
-	next := Epochs{kept}
+	next := Epochs{accounts: kept, base: e.base}
 	for account, a := range kept {
 		for port, p := range a.ports {
 			if old := p.forgotten(m.Policy(account), port); len(old) > 0 {
@@ -115,7 +122,7 @@ func (p *portEpochs) forgotten(policy *mesh.Policy, port uint16) []mesh.Principa
 }
 
 func (e Epochs) with(destination mesh.Account, port uint16, p *portEpochs) Epochs {
-	next := Epochs{accounts: maps.Clone(e.accounts)}
+	next := Epochs{accounts: maps.Clone(e.accounts), base: e.base}
 	if next.accounts == nil {
 		next.accounts = map[mesh.Account]*accountEpochs{}
 	}
