@@ -9,22 +9,30 @@ import (
 	"strings"
 )
 
-// tools are the programs that the node needs and that do not come from Go
-// modules, by the Debian package that holds them.
-var tools = map[string]string{
-	"runc": "runc",
-	"nft":  "nftables",
+// tool is a program that the node needs and that does not come from Go modules.
+type tool struct {
+	file string
+	// pkg is the Debian package that holds it.
+	pkg string
+}
+
+var tools = []tool{{"runc", "runc"}, {"nft", "nftables"}}
+
+// missingTools lists the packages of the tools that are not on PATH.
+func missingTools() []string {
+	var packages []string
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool.file); err != nil {
+			packages = append(packages, tool.pkg)
+		}
+	}
+	return packages
 }
 
 // InstallTools installs the Debian packages of the tools that are not on PATH.
 // Where it must not or cannot, the error says what to install.
 func (c *Cache) InstallTools(ctx context.Context) error {
-	var packages []string
-	for tool, pkg := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			packages = append(packages, pkg)
-		}
-	}
+	packages := missingTools()
 	if len(packages) == 0 {
 		return nil
 	}
@@ -42,6 +50,9 @@ func (c *Cache) InstallTools(ctx context.Context) error {
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w (apt-get update may help)\n%s", command, err, lastLines(output.String(), 10))
+	}
+	if still := missingTools(); len(still) > 0 {
+		return fmt.Errorf("the programs of %s are installed and not on PATH: add /usr/sbin to it", strings.Join(still, " and "))
 	}
 	return nil
 }

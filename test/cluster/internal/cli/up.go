@@ -165,7 +165,7 @@ func finish(ctx context.Context, dir layout.Dir, state *host.State, images []bui
 			return err
 		}
 	}
-	return nil
+	return awaitNames(ctx, state.Plan.DNS())
 }
 
 // loadOwn loads the node's own images as soon as containerd is there.
