@@ -17,7 +17,8 @@ func withdraw(epochs envoy.Epochs, from, to *mesh.Mesh) envoy.Epochs {
 		return epochs
 	}
 	changed := changedPolicies(from, to)
-	ports := servedPorts(to, changed)
+	// A port that nothing but a grant has named is gone with it.
+	was, is := servedPorts(from, changed), servedPorts(to, changed)
 	for _, before := range changed {
 		var held []*mesh.Grant
 		if after := to.Policy(before.Account); after != nil {
@@ -29,7 +30,7 @@ func withdraw(epochs envoy.Epochs, from, to *mesh.Mesh) envoy.Epochs {
 				continue
 			}
 			l := newLoss(g, held)
-			for _, port := range ports[before.Account] {
+			for port := range union(was[before.Account], is[before.Account]) {
 				if g.Covers(port) {
 					l.collect(lost, port)
 				}
@@ -39,7 +40,45 @@ func withdraw(epochs envoy.Epochs, from, to *mesh.Mesh) envoy.Epochs {
 			epochs = epochs.Bump(before.Account, port, slices.Collect(maps.Keys(sources))...)
 		}
 	}
-	return epochs.Retain(to)
+	return movePorts(epochs, from, to).Retain(to)
+}
+
+// movePorts returns the epochs after ports were named that nothing has named
+// before. What is open there was judged as on any port, and would be for ever:
+// it is closed for those who are granted something there now.
+func movePorts(epochs envoy.Epochs, from, to *mesh.Mesh) envoy.Epochs {
+	changed := changedPolicies(to, from)
+	was, is := servedPorts(from, changed), servedPorts(to, changed)
+	for _, policy := range changed {
+		ports := was[policy.Account]
+		if !ports[mesh.AnyPort] {
+			continue
+		}
+		sources := map[mesh.Principal]bool{}
+		for port := range is[policy.Account] {
+			for _, g := range policy.Grants {
+				if ports[port] || !g.Covers(port) {
+					continue
+				}
+				for _, source := range g.Sources {
+					sources[source] = true
+				}
+			}
+		}
+		if len(sources) > 0 {
+			epochs = epochs.Bump(policy.Account, mesh.AnyPort, slices.Collect(maps.Keys(sources))...)
+		}
+	}
+	return epochs
+}
+
+func union(a, b map[uint16]bool) map[uint16]bool {
+	all := maps.Clone(a)
+	if all == nil {
+		return b
+	}
+	maps.Copy(all, b)
+	return all
 }
 
 // loss is a grant that is gone, beside those that hold now. What is to be known of
@@ -141,7 +180,7 @@ func changedPolicies(from, to *mesh.Mesh) []*mesh.Policy {
 }
 
 // servedPorts are the ports that the pods of each policy's account serve.
-func servedPorts(m *mesh.Mesh, policies []*mesh.Policy) map[mesh.Account][]uint16 {
+func servedPorts(m *mesh.Mesh, policies []*mesh.Policy) map[mesh.Account]map[uint16]bool {
 	if len(policies) == 0 {
 		return nil
 	}
@@ -149,15 +188,16 @@ func servedPorts(m *mesh.Mesh, policies []*mesh.Policy) map[mesh.Account][]uint1
 	for _, p := range policies {
 		wanted[p.Account] = true
 	}
-	ports := map[mesh.Account][]uint16{}
+	ports := map[mesh.Account]map[uint16]bool{}
 	for _, w := range m.Workloads {
 		if !wanted[w.Account] {
 			continue
 		}
+		if ports[w.Account] == nil {
+			ports[w.Account] = map[uint16]bool{}
+		}
 		for _, p := range w.Ports {
-			if !slices.Contains(ports[w.Account], p.Number) {
-				ports[w.Account] = append(ports[w.Account], p.Number)
-			}
+			ports[w.Account][p.Number] = true
 		}
 	}
 	return ports

@@ -73,3 +73,32 @@ func meshWith(grants []*mesh.Grant) *mesh.Mesh {
 	}
 	return mesh.New("cluster.local", nil, []*mesh.Workload{workload}, policies, nil)
 }
+
+// On a cluster a grant may name a port that nothing else does. Then it begins and
+// ends with the grant, and what is open there was, or will be, judged as on any
+// port.
+func TestPortsThatGrantsName(t *testing.T) {
+	world := func(ports []mesh.InboundPort, grants ...*mesh.Grant) *mesh.Mesh {
+		policy := &mesh.Policy{Account: ledger, Grants: grants}
+		workload := &mesh.Workload{ID: "ledger", Account: ledger, Ports: append([]mesh.InboundPort{{Number: mesh.AnyPort}, {Number: 80}}, ports...), Policy: policy}
+		return mesh.New("cluster.local", nil, []*mesh.Workload{workload}, []*mesh.Policy{policy}, nil)
+	}
+	web := &mesh.Grant{Sources: []mesh.Principal{bob}, Ports: []uint16{80}, Connections: true}
+	named := &mesh.Grant{Sources: []mesh.Principal{ann}, Ports: []uint16{9000}, Connections: true}
+	with, without := world([]mesh.InboundPort{{Number: 9000}}, web, named), world(nil, web)
+	expect := func(when string, epochs envoy.Epochs, port uint16, source mesh.Principal, want uint64) {
+		t.Helper()
+		if got := epochs.Of(ledger, port, source); got != want {
+			t.Errorf("%s: the epoch of %s at port %d is %d, want %d", when, source, port, got, want)
+		}
+	}
+	epochs := withdraw(envoy.Epochs{}, without, with)
+	expect("named", epochs, mesh.AnyPort, ann, 1)
+	expect("named", epochs, mesh.AnyPort, bob, 0)
+	expect("named", epochs, 9000, ann, 0)
+	epochs = withdraw(epochs, with, without)
+	expect("withdrawn", epochs, mesh.AnyPort, ann, 1)
+	expect("withdrawn", epochs, 9000, ann, 1)
+	expect("withdrawn", epochs, 9000, bob, 0)
+	expect("withdrawn", epochs, 80, bob, 0)
+}

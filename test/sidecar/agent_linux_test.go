@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -109,7 +110,11 @@ func (p *pod) startAgent(t *testing.T, c agentConfig) {
 		_ = cmd.Process.Kill() // Its Envoy ends with it.
 		_ = cmd.Wait()
 		_ = log.Close()
-		if said, _ := os.ReadFile(log.Name()); len(said) > 0 && (t.Failed() || os.Getenv("RIG_LOG") != "") {
+		said, _ := os.ReadFile(log.Name())
+		if strings.Contains(string(said), "work-in-progress") {
+			t.Errorf("the Envoy of %s complains of what is work in progress", c.Pod)
+		}
+		if len(said) > 0 && (t.Failed() || os.Getenv("RIG_LOG") != "") {
 			t.Logf("agent of %s:\n%s", c.Pod, said)
 		}
 	})

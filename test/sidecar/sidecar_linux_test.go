@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/smi-project/smi/internal/netlab"
+	"github.com/smi-project/smi/internal/render/envoy"
 	"github.com/smi-project/smi/internal/sidecar"
 )
 
@@ -385,5 +386,19 @@ func TestOpen(t *testing.T) {
 		{"plaintext port, meshed without a grant", web.get(at(hook.IPv4, portHTTP), "/", "hook"), "403"},
 		{"beside plaintext ports", plain.get(at(hook.IPv4, portGRPC), "/", "hook"), "closed"},
 		{"beside plaintext ports, nothing declares it", plain.get(at(hook.IPv4, portHidden), "/", "hook"), "closed"},
+	})
+}
+
+// TestRefuseOutside shows a mesh whose pods may send nothing to the world.
+func TestRefuseOutside(t *testing.T) {
+	w := startTown(t, options{manifests: manifests, ranges: ranges, render: envoy.Options{RefuseOutside: true}},
+		citizen{namespace: "shop", name: "ledger"}, citizen{namespace: "shop", name: "web"}, citizen{namespace: "shop", name: "plain", plain: true})
+	web, plain := w.pods["web"], w.pods["plain"].net
+	check(t, []call{
+		{"in the mesh", web.get(storeAddress+":80", "/read", "store"), "200 ledger"},
+		{"outside", web.get(at(netlab.OutsideIPv4, portHTTP), "/read", "outside"), "closed"},
+		{"outside, IPv6", web.get(at(netlab.OutsideIPv6, portHTTP), "/read", "outside"), "closed"},
+		{"a pod outside the mesh", web.get(at(plain.IPv4, portHTTP), "/read", "plain"), "closed"},
+		{"its Service, which is the mesh's to know", web.get(plainAddress+":80", "/read", "legacy"), "200 plain"},
 	})
 }

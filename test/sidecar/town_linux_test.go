@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/smi-project/smi/internal/agent"
 	"github.com/smi-project/smi/internal/compile"
 	"github.com/smi-project/smi/internal/controlplane"
 	"github.com/smi-project/smi/internal/identity"
@@ -47,6 +48,7 @@ type pod struct {
 	net         *netlab.Namespace
 	meshed      bool
 	annotations map[string]string
+	admin       *agent.Admin
 	mu          sync.Mutex
 	greeted     int
 }
@@ -68,7 +70,7 @@ type citizen struct {
 }
 
 // settleTime bounds the wait for sidecars on a busy machine.
-const settleTime = 90 * time.Second
+const settleTime = 60 * time.Second
 
 func startTown(t *testing.T, o options, citizens ...citizen) *town {
 	t.Helper()
@@ -87,7 +89,10 @@ func startTown(t *testing.T, o options, citizens ...citizen) *town {
 	o.render.TrustDomain = "cluster.local"
 	w.plane = controlplane.New(controlplane.Config{
 		Store: w.store, CA: ca, Compile: compile.Config{Sidecars: true, Ranges: o.ranges}, Render: o.render,
-		Place: func(mesh.Name) (envoy.Placement, bool) { return envoy.Placement{Cluster: true, IPv6: true}, true },
+		Place: func(name mesh.Name) (envoy.Placement, bool) {
+			p := w.pods[name.Name]
+			return envoy.Placement{Cluster: true, IPv6: true}, p != nil && p.Name == name
+		},
 		OnMesh: func(m *mesh.Mesh) {
 			if os.Getenv("RIG_LOG") != "" {
 				_ = m.WriteText(os.Stderr)
@@ -126,6 +131,7 @@ func startTown(t *testing.T, o options, citizens ...citizen) *town {
 		if p.meshed {
 			p.net.Must(t, func() error { return redirect.Apply(ctx, redirect.Options{Redirection: c.redirection}) })
 			config.Pod, config.ServiceAccount, config.Dir = p.Name, c.name, filepath.Join(dir, c.name)
+			p.admin = agent.NewAdmin(filepath.Join(config.Dir, "admin.sock"))
 			p.startAgent(t, config)
 		}
 	}
@@ -135,8 +141,9 @@ func startTown(t *testing.T, o options, citizens ...citizen) *town {
 	return w
 }
 
-// apply makes manifests, and the pods of the town, all that there is.
-func (w *town) apply(manifests string) {
+// apply makes manifests, further objects and the pods of the town all that there
+// is.
+func (w *town) apply(manifests string, further ...store.Object) {
 	w.t.Helper()
 	path := filepath.Join(w.t.TempDir(), "manifests.yaml")
 	if err := os.WriteFile(path, []byte(manifests), 0o600); err != nil {
@@ -149,7 +156,7 @@ func (w *town) apply(manifests string) {
 	for _, f := range read.Findings {
 		w.t.Fatalf("%s: %s", f.Object, f.Message)
 	}
-	all := append([]store.Object{}, read.Objects...)
+	all := append(further, read.Objects...)
 	for _, p := range w.pods {
 		all = append(all, p.object())
 	}
@@ -191,6 +198,11 @@ func (w *town) awaitSidecars() {
 	}
 	if err := w.plane.Settle(ctx); err != nil {
 		w.t.Fatalf("the mesh does not settle: %v", err)
+	}
+	for _, p := range w.plane.Proxies() {
+		if p.LastError != "" {
+			w.t.Errorf("%s refuses %s", p.Node, p.LastError)
+		}
 	}
 }
 
@@ -291,21 +303,31 @@ func (p *pod) getHTTP2(address, path, host string) answer {
 }
 
 func (p *pod) request(address, path, host string, http2 bool) answer {
+	client := p.client(http2)
+	defer client.CloseIdleConnections()
+	return ask(client, address, path, host)
+}
+
+// client is one that keeps its connections.
+func (p *pod) client(http2 bool) *http.Client {
 	transport := &http.Transport{
 		DialContext: func(_ context.Context, network, address string) (net.Conn, error) {
 			return p.net.Dial(network, address)
 		},
-		DisableKeepAlives: !http2, Protocols: new(http.Protocols),
+		Protocols: new(http.Protocols),
 	}
 	transport.Protocols.SetHTTP1(!http2)
 	transport.Protocols.SetUnencryptedHTTP2(http2)
-	defer transport.CloseIdleConnections()
+	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
+}
+
+func ask(client *http.Client, address, path, host string) answer {
 	request, err := http.NewRequest(http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
 		return answer{err: err}
 	}
 	request.Host = host
-	response, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return answer{err: err}
 	}

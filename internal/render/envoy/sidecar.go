@@ -1,6 +1,9 @@
 package envoy
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/smi-project/smi/mesh"
 )
 
@@ -36,7 +39,7 @@ func (r *Renderer) renderSidecar(m *mesh.Mesh, n *node) []*Resource {
 func (r *Renderer) appendCaptured(out []*Resource, key sidecarKey) []*Resource {
 	w := key.workload
 	var chains []chain
-	for _, port := range w.Ports {
+	for _, port := range portsWithPast(w.Ports, key.epochs) {
 		if port.Protocol == mesh.UDP {
 			continue
 		}
@@ -53,6 +56,27 @@ func (r *Renderer) appendCaptured(out []*Resource, key sidecarKey) []*Resource {
 		}
 	}
 	return append(out, r.shareEqual(captured(r.parts, w, key.ipv6, chains)))
+}
+
+// portsWithPast are a class's ports, and those that it had no more than a grant
+// for which was withdrawn. What is open there must be denied and drained, which
+// a filter chain that is gone could not be told any more.
+func portsWithPast(ports []mesh.InboundPort, epochs *accountEpochs) []mesh.InboundPort {
+	if epochs == nil {
+		return ports
+	}
+	out := slices.Clone(ports)
+	for _, number := range slices.Sorted(maps.Keys(epochs.ports)) {
+		if slices.ContainsFunc(ports, func(p mesh.InboundPort) bool { return p.Number == number }) {
+			continue
+		}
+		past := mesh.InboundPort{Number: number, Protocol: mesh.Undeclared}
+		if mesh.UsuallyServerFirst(number) {
+			past.Protocol = mesh.TCP
+		}
+		out = append(out, past)
+	}
+	return out
 }
 
 // appendServices adds the listeners of the Services' ports that a class

@@ -64,7 +64,7 @@ func buildCapture(p *parts, in captureInputs) *Resource {
 	ranges := []addressRange{{loopbackAddresses, toChain(chainDenied)}}
 	if in.addresses != nil {
 		ranges = append(ranges,
-			addressRange{in.addresses.Inside, toChain(chainMesh)}, addressRange{in.addresses.Outside, toChain(chainOutside)})
+			addressRange{in.addresses.Inside, toChain(chainMesh)}, addressRange{in.addresses.Outside, outside})
 	}
 	l.FilterChainMatcher = byAddress(ranges, outside)
 	return newResource(l.Name, l)
