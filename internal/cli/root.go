@@ -45,7 +45,7 @@ func newRoot(app *App) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.SuggestionsMinimumDistance = 2
 	app.meaning.register(root)
-	root.AddCommand(checkCommand(app), compileCommand(app), conformanceCommand(app), crdsCommand(app),
+	root.AddCommand(caCommand(app), checkCommand(app), compileCommand(app), conformanceCommand(app), crdsCommand(app),
 		explainCommand(app), uninstallCommand(app), versionCommand(app))
 	return root
 }

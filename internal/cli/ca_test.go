@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/smi-project/smi/internal/kube/kubetest"
+	"github.com/smi-project/smi/internal/rootkeeper"
+	"github.com/smi-project/smi/internal/store"
+)
+
+// kubeconfig writes a file that leads to an API server.
+func kubeconfig(t *testing.T, config *rest.Config) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	err := clientcmd.WriteToFile(clientcmdapi.Config{
+		Clusters:       map[string]*clientcmdapi.Cluster{"test": {Server: config.Host, CertificateAuthorityData: config.CAData}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"test": {ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}},
+		Contexts:       map[string]*clientcmdapi.Context{"test": {Cluster: "test", AuthInfo: "test"}},
+		CurrentContext: "test",
+	}, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestCA(t *testing.T) {
+	config := kubetest.Start(t)
+	client := kubernetes.NewForConfigOrDie(config)
+	if _, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "smi-system"}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	path := kubeconfig(t, config)
+	smi := func(args ...string) (int, string, string) {
+		var out, errs bytes.Buffer
+		code := Run(t.Context(), &App{Out: &out, Err: &errs, Getenv: os.Getenv}, append(args, "--kubeconfig", path))
+		return code, out.String(), errs.String()
+	}
+	for _, command := range []string{"status", "rotate"} {
+		if code, _, errs := smi("ca", command); code != ExitUsage || !strings.Contains(errs, "no controller leads there yet") {
+			t.Errorf("smi ca %s without a controller: %d %s", command, code, errs)
+		}
+	}
+
+	keeper, err := rootkeeper.New(rootkeeper.Options{
+		Client: client, Namespace: "smi-system", TrustDomain: "cluster.local", Replica: "a", Snapshot: store.New().Snapshot, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = keeper.Run(ctx) })
+	running.Go(func() { _ = keeper.Lead(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+
+	stable := func() (out string) {
+		kubetest.Eventually(t, func(context.Context) error {
+			code, said, errs := smi("ca", "status")
+			if out = said; code != ExitOK {
+				return fmt.Errorf("%d %s%s", code, said, errs)
+			}
+			return nil
+		})
+		return out
+	}
+	before := stable()
+	if !strings.HasPrefix(before, "stable (epoch 1, since ") || strings.Count(before, "SMI root") != 1 || !strings.Contains(before, "trusted, signs") {
+		t.Errorf("smi ca status says\n%s", before)
+	}
+	code, out, errs := smi("ca", "rotate", "--timeout", (2 * time.Minute).String())
+	if code != ExitOK || !strings.HasSuffix(out, "stable\n") {
+		t.Errorf("smi ca rotate: %d\n%s%s", code, out, errs)
+	}
+	after := stable()
+	root := func(status string) string { return strings.Fields(strings.Split(status, "\n")[2])[2] }
+	if root(before) == root(after) || strings.Count(after, "SMI root") != 1 {
+		t.Errorf("before\n%s\nafter\n%s", before, after)
+	}
+}
