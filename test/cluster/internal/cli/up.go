@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -225,10 +226,12 @@ func (e endedError) Error() string {
 	return fmt.Sprintf("%s is %s; cluster start %s starts it", e.Name, how, e.Name)
 }
 
-// unready says what the first of the named components lacks.
+// unready says what one of the named components lacks, or one of all without
+// names. One that has ended is named first: waiting for others is of no use then.
 func unready(statuses []node.Status, names []string) error {
+	var first error
 	for _, status := range statuses {
-		if len(names) > 0 && status.Name != names[0] {
+		if len(names) > 0 && !slices.Contains(names, status.Name) {
 			continue
 		}
 		switch status.Phase {
@@ -236,10 +239,12 @@ func unready(statuses []node.Status, names []string) error {
 		case node.Exited, node.Stopped:
 			return endedError{status}
 		default:
-			return fmt.Errorf("%s is %s", status.Name, status.Phase)
+			if first == nil {
+				first = fmt.Errorf("%s is %s", status.Name, status.Phase)
+			}
 		}
 	}
-	return nil
+	return first
 }
 
 // runKubectl runs the cluster's own kubectl as its administrator.
