@@ -119,6 +119,31 @@ spec:
 	}
 }
 
+// TestGrantsComeAndGo shows clients that keep their connections.
+func TestGrantsComeAndGo(t *testing.T) {
+	services, _, _ := strings.Cut(manifests, "---\napiVersion: specs")
+	w := startTown(t, options{manifests: services, ranges: ranges}, citizen{namespace: "shop", name: "ledger"}, citizen{namespace: "shop", name: "web"})
+	web, ledger := w.pods["web"], w.pods["ledger"].net
+	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		t.Run(name, func(t *testing.T) {
+			client := web.client(http2)
+			defer client.CloseIdleConnections()
+			service := func() answer { return ask(client, storeAddress+":80", "/read", "store") }
+			pod := func() answer { return ask(client, at(ledger.IPv4, portHTTP), "/read", "pod") }
+			check(t, []call{{"the Service, before", service(), "403"}, {"the pod, before", pod(), "403"}})
+			w.apply(manifests)
+			w.awaitSidecars()
+			check(t, []call{{"the Service, granted", service(), "200 ledger"}, {"the pod, granted", pod(), "200 ledger"}})
+			w.apply(services)
+			w.awaitSidecars()
+			// What leads there is gone, which the first request on a connection that was
+			// open is told.
+			check(t, []call{{"the Service, first", service(), "503"}, {"the pod, first", pod(), "503"}})
+			check(t, []call{{"the Service, withdrawn", service(), "403"}, {"the pod, withdrawn", pod(), "403"}})
+		})
+	}
+}
+
 // connectOnly grants the ledger's port for TCP alone.
 const connectOnly = `
 ---

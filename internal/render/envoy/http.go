@@ -13,6 +13,7 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	earlyv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/http/early_header_mutation/header_mutation/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // httpConfig is in what the HTTP connection managers of a proxy differ.
@@ -27,6 +28,8 @@ type httpConfig struct {
 	// Envoy format string.
 	forbidden string
 	tags      []tag
+	// once lets each connection carry one request.
+	once bool
 }
 
 // Constant parts of every HTTP connection manager.
@@ -72,6 +75,9 @@ func (o Options) httpManager(c httpConfig) *hcmv3.HttpConnectionManager {
 		StripTrailingHostDot:          true,
 		LocalReplyConfig:              localReplies(c.forbidden),
 		AccessLog:                     o.httpLog(c.tags),
+	}
+	if c.once {
+		m.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{MaxRequestsPerConnection: wrapperspb.UInt32(1)}
 	}
 	if c.routes != nil {
 		m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: c.routes}

@@ -41,7 +41,7 @@ func buildPodChains(p *parts, in podChainsInputs) []piece {
 	tags := with(clientTags(), tag{TagSide, "client"}, tag{TagDestination, string(mesh.PrincipalOf(p.TrustDomain, in.account))},
 		tag{TagWorkload, ""}, tag{TagPod, ""}, tag{TagService, ""}, tag{TagBackend, ""}, tag{TagSplit, ""})
 	route := &routev3.Route{Match: everything(), Action: toCluster(podsName(in.account)), Metadata: routeMetadata(map[string]string{"side": "client"})}
-	http := podHTTP(p, route, tags)
+	http := podHTTP(p, httpConfig{tags: tags}, route)
 	tcp := tcpFilter(tcpProxy(pods, podsName(in.account), p.tcpLog(with(tags, tag{TagGrant, ""}))))
 	return []piece{
 		newPiece(&listenerv3.FilterChain{Name: podChainName(chainHTTP, in.account), Filters: []*listenerv3.Filter{own, http}}),
@@ -49,11 +49,10 @@ func buildPodChains(p *parts, in podChainsInputs) []piece {
 	}
 }
 
-func podHTTP(p *parts, route *routev3.Route, tags []tag) *listenerv3.Filter {
-	return httpManagerFilter(p.httpManager(httpConfig{
-		stats: pods, forbidden: forbiddenHere, tags: tags,
-		routes: &routev3.RouteConfiguration{Name: pods, VirtualHosts: []*routev3.VirtualHost{virtualHost(pods, []string{"*"}, []*routev3.Route{route})}},
-	}))
+func podHTTP(p *parts, c httpConfig, route *routev3.Route) *listenerv3.Filter {
+	c.stats, c.forbidden = pods, forbiddenHere
+	c.routes = &routev3.RouteConfiguration{Name: pods, VirtualHosts: []*routev3.VirtualHost{virtualHost(pods, []string{"*"}, []*routev3.Route{route})}}
+	return httpManagerFilter(p.httpManager(c))
 }
 
 // podListener takes what is called by the address of a pod, and what a class
@@ -69,8 +68,10 @@ func podListener(p *parts, source mesh.Principal, groups []*mesh.PodGroup, chain
 	sniff(l)
 	// Where the server may speak first, nothing is waited for (PR-2).
 	l.ListenerFilters[len(l.ListenerFilters)-1].FilterDisabled = onPorts(silentPorts(groups))
+	// A connection that was refused must not be kept: it would be refused for ever,
+	// whatever is granted meanwhile.
 	refused := []piece{
-		newPiece(&listenerv3.FilterChain{Name: chainHTTP, Filters: []*listenerv3.Filter{own, podHTTP(p, refuse(""), clientTags())}}),
+		newPiece(&listenerv3.FilterChain{Name: chainHTTP, Filters: []*listenerv3.Filter{own, podHTTP(p, httpConfig{tags: clientTags(), once: true}, refuse(""))}}),
 		newPiece(&listenerv3.FilterChain{Name: chainDenied, Filters: []*listenerv3.Filter{own, tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog(deniedTags)))}}),
 	}
 	l.FilterChainMatcher = podMatcher(groups)
