@@ -44,26 +44,33 @@ func TestGolden(t *testing.T) {
 		{"shop/cart", "RouteConfiguration", "outside"},
 		{"shop/cart", "Listener", "outside"},
 	} {
-		file := filepath.Join("testdata", strings.ReplaceAll(tt.node, "/", "-"), tt.kind+"-"+strings.ReplaceAll(tt.name, "|", "-")+".yaml")
-		t.Run(file, func(t *testing.T) {
-			got := asYAML(t, find(t, rendered[tt.node], tt.kind, tt.name))
-			if *update {
-				if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(file, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
+		golden(t, tt.node, find(t, rendered[tt.node], tt.kind, tt.name))
+	}
+}
+
+// golden compares a resource with its file.
+func golden(t *testing.T, node string, r *Resource) {
+	t.Helper()
+	kind := r.Type[strings.LastIndex(r.Type, ".")+1:]
+	file := filepath.Join("testdata", strings.ReplaceAll(node, "/", "-"), kind+"-"+strings.NewReplacer("|", "-", "/", "-", ":", "-").Replace(r.Name)+".yaml")
+	t.Run(file, func(t *testing.T) {
+		got := asYAML(t, r)
+		if *update {
+			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("not as in %s (-want +got; refresh with -update):\n%s", file, diff)
+			if err := os.WriteFile(file, got, 0o644); err != nil {
+				t.Fatal(err)
 			}
-		})
-	}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Errorf("not as in %s (-want +got; refresh with -update):\n%s", file, diff)
+		}
+	})
 }
 
 func find(t *testing.T, resources []*Resource, kind, name string) *Resource {
