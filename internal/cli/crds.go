@@ -10,7 +10,13 @@ import (
 )
 
 const crdsLong = `Install, upgrade, compare and delete the SMI CustomResourceDefinitions of a
-cluster. The Helm chart runs this by itself.`
+cluster. The Helm chart runs this by itself.
+
+Exit codes:
+  0  done, and nothing differs
+  1  something differs
+  2  the arguments make no sense, or the cluster cannot be reached, or refused
+     something`
 
 func crdsCommand(app *App) *cobra.Command {
 	cmd := groupCommand(&cobra.Command{

@@ -14,7 +14,9 @@ func uninstallCommand(app *App) *cobra.Command {
 		Use:   "uninstall",
 		Short: "The steps around the removal of the mesh from a cluster",
 		Long: `What has to be done before and after the mesh's manifests are deleted from a
-cluster. "helm uninstall" runs both steps by itself.`,
+cluster. "helm uninstall" runs both steps by itself.
+
+Exit codes: 0 done; 2 the cluster cannot be reached, or refused something.`,
 		Example: `  smi uninstall prepare
   kubectl delete -f smi.yaml
   smi uninstall sweep`,
@@ -34,8 +36,8 @@ Exit codes: 0 done; 2 the cluster cannot be reached, or refused something.`,
 			Use:   "sweep",
 			Short: "Remove what the controller made",
 			Long: `To be run after the mesh was deleted: waits until no controller runs, and
-removes what controllers made: the Secret smi-ca, the ConfigMap smi-root in every
-namespace, and what they told each other. SMI definitions and objects stay.
+removes what controllers made: the Secret smi-ca, the ConfigMaps smi-root, and
+what they told each other. SMI definitions and objects stay.
 
 Exit codes: 0 done; 2 the cluster cannot be reached, or refused something.`,
 			Example: `  smi uninstall sweep`,

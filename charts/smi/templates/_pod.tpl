@@ -33,7 +33,7 @@ securityContext:
 {{- define "smi.job" -}}
 {{- $root := .root -}}
 spec:
-  backoffLimit: 3
+  backoffLimit: 2
   activeDeadlineSeconds: {{ $root.Values.hooks.timeoutSeconds }}
   template:
     metadata:
