@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/smi-project/smi/internal/kube"
 	"github.com/smi-project/smi/internal/rootkeeper"
@@ -39,12 +38,12 @@ func (f *caFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.namespace, "namespace", "n", "smi-system", "`NAME` of the controller's namespace")
 }
 
-func (f *caFlags) client() (kubernetes.Interface, error) {
-	config, err := f.connection.Config()
+func (f *caFlags) authority() (*rootkeeper.Remote, error) {
+	client, err := f.connection.Clientset()
 	if err != nil {
 		return nil, err
 	}
-	return kubernetes.NewForConfig(config)
+	return &rootkeeper.Remote{Client: client, Namespace: f.namespace}, nil
 }
 
 func caStatus(app *App) *cobra.Command {
@@ -59,11 +58,11 @@ Exit codes: 0 the roots are stable and everywhere; 1 something is waited for;
 		Example: `  smi ca status`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := f.client()
+			authority, err := f.authority()
 			if err != nil {
 				return err
 			}
-			status, err := rootkeeper.ReadStatus(cmd.Context(), client, f.namespace)
+			status, err := authority.Status(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -90,7 +89,7 @@ var phaseWords = map[rootkeeper.Phase]string{
 const fingerprintLength = 16
 
 func (a *App) printCA(s *rootkeeper.Status) {
-	a.line(fmt.Sprintf("%s (epoch %d, since %s), key in the Secret %s", phaseWords[s.Phase], s.Epoch, s.Since.Format(time.RFC3339), s.Secret))
+	a.line(fmt.Sprintf("%s (epoch %d, since %s), key in the Secret %s", phaseWords[s.Phase], s.Epoch, s.Since.Format(time.RFC3339), s.KeptIn))
 	roots := table{row{{text: "ROOT"}, {text: "SHA-256"}, {text: "EXPIRES"}, {text: ""}}}
 	for i, root := range s.Roots {
 		signs := "trusted"
@@ -129,11 +128,11 @@ cannot be reached, or refused.`,
 		Example: `  smi ca rotate`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := f.client()
+			authority, err := f.authority()
 			if err != nil {
 				return err
 			}
-			return app.rotate(cmd.Context(), client, f.namespace, timeout)
+			return app.rotate(cmd.Context(), authority, timeout)
 		},
 	}
 	f.register(cmd)
@@ -144,21 +143,21 @@ cannot be reached, or refused.`,
 // pollInterval is how often the status is looked at.
 const pollInterval = time.Second
 
-func (a *App) rotate(ctx context.Context, client kubernetes.Interface, namespace string, timeout time.Duration) error {
-	before, err := rootkeeper.ReadStatus(ctx, client, namespace)
+func (a *App) rotate(ctx context.Context, authority *rootkeeper.Remote, timeout time.Duration) error {
+	before, err := authority.Status(ctx)
 	if err != nil {
 		return err
 	}
-	if before.Secret != rootkeeper.OwnSecret {
-		return fmt.Errorf("the certificate authority is yours: change the Secret %s/%s, and the mesh follows with overlap", namespace, before.Secret)
+	if before.KeptIn != rootkeeper.OwnSecret {
+		return fmt.Errorf("the certificate authority is yours: change the Secret %s/%s, and the mesh follows with overlap", authority.Namespace, before.KeptIn)
 	}
 	request := time.Now().UTC().Format(time.RFC3339Nano)
-	if err := rootkeeper.RequestRotation(ctx, client, namespace, request); err != nil {
+	if err := authority.Rotate(ctx, request); err != nil {
 		return err
 	}
 	last := ""
 	err = wait.PollUntilContextTimeout(ctx, pollInterval, timeout, true, func(ctx context.Context) (bool, error) {
-		s, err := rootkeeper.ReadStatus(ctx, client, namespace)
+		s, err := authority.Status(ctx)
 		if err != nil {
 			return false, nil //nolint:nilerr // the API server may be away for a moment, and the rotation goes on
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -14,39 +13,23 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/smi-project/smi/internal/kube"
 	"github.com/smi-project/smi/internal/kube/kubetest"
 	"github.com/smi-project/smi/internal/rootkeeper"
 	"github.com/smi-project/smi/internal/store"
 )
 
-// kubeconfig writes a file that leads to an API server.
-func kubeconfig(t *testing.T, config *rest.Config) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "kubeconfig")
-	err := clientcmd.WriteToFile(clientcmdapi.Config{
-		Clusters:       map[string]*clientcmdapi.Cluster{"test": {Server: config.Host, CertificateAuthorityData: config.CAData}},
-		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"test": {ClientCertificateData: config.CertData, ClientKeyData: config.KeyData}},
-		Contexts:       map[string]*clientcmdapi.Context{"test": {Cluster: "test", AuthInfo: "test"}},
-		CurrentContext: "test",
-	}, path)
+func TestCA(t *testing.T) {
+	config := kubetest.Start(t)
+	path := kubetest.Kubeconfig(t, config)
+	client, err := kube.Connection{Kubeconfig: path}.Clientset()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return path
-}
-
-func TestCA(t *testing.T) {
-	config := kubetest.Start(t)
-	client := kubernetes.NewForConfigOrDie(config)
 	if _, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "smi-system"}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	path := kubeconfig(t, config)
 	smi := func(args ...string) (int, string, string) {
 		var out, errs bytes.Buffer
 		code := Run(t.Context(), &App{Out: &out, Err: &errs, Getenv: os.Getenv}, append(args, "--kubeconfig", path))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/go-logr/logr"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,6 +32,15 @@ func (c Connection) Config() (*rest.Config, error) {
 	// What the API server advises is meant for who wrote the objects, at build time.
 	config.WarningHandler = rest.NoWarnings{}
 	return config, nil
+}
+
+// Clientset returns a client with a method for every kind of Kubernetes' own.
+func (c Connection) Clientset() (kubernetes.Interface, error) {
+	config, err := c.Config()
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.NewForConfig(config)
 }
 
 // Client returns a client of the cluster that keeps nothing in memory.

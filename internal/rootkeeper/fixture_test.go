@@ -72,6 +72,8 @@ func (c *cluster) namespace(name, inject string) {
 	c.store.Put(n)
 }
 
+func (c *cluster) remote() *Remote { return &Remote{Client: c.client, Namespace: system} }
+
 // replica is a running keeper.
 type replica struct {
 	*Keeper
@@ -137,7 +139,7 @@ func (c *cluster) until(phase Phase, waiting string) *Status {
 	c.t.Helper()
 	var status *Status
 	kubetest.Eventually(c.t, func(ctx context.Context) (err error) {
-		if status, err = ReadStatus(ctx, c.client, system); err != nil {
+		if status, err = c.remote().Status(ctx); err != nil {
 			return err
 		}
 		said := strings.Join(status.Waiting, "\n")

@@ -129,7 +129,7 @@ func TestGivenCA(t *testing.T) {
 		allTrust(web, db)
 		db.renew(r)
 	}
-	if status := c.until(Stable, ""); len(status.Roots) != 1 || status.Secret != "company" || !ca.Root().Equal(other.cert) {
+	if status := c.until(Stable, ""); len(status.Roots) != 1 || status.KeptIn != "company" || !ca.Root().Equal(other.cert) {
 		t.Errorf("in the end: %+v, signing under %s", status, ca.Root().Subject)
 	}
 	allTrust(web, db)

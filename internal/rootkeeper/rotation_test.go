@@ -19,7 +19,7 @@ func TestRotation(t *testing.T) {
 	c.until(Stable, "")
 	before := c.roots(t.Context(), "shop")
 
-	if err := RequestRotation(t.Context(), c.client, system, "first"); err != nil {
+	if err := c.remote().Rotate(t.Context(), "first"); err != nil {
 		t.Fatal(err)
 	}
 	for _, phase := range []Phase{Trusting, Signing, Removing} {
@@ -56,7 +56,7 @@ func TestRotationSurvivesControllers(t *testing.T) {
 	web := c.pod("web")
 	web.renew(r)
 	c.until(Stable, "")
-	if err := RequestRotation(t.Context(), c.client, system, "first"); err != nil {
+	if err := c.remote().Rotate(t.Context(), "first"); err != nil {
 		t.Fatal(err)
 	}
 	for i, phase := range []Phase{Trusting, Signing, Removing} {
@@ -95,7 +95,7 @@ func TestWhoIsWaitedFor(t *testing.T) {
 	c.mu.Lock()
 	c.dead["b"] = false // It hangs, and its pod is still there.
 	c.mu.Unlock()
-	if err := RequestRotation(t.Context(), c.client, system, "first"); err != nil {
+	if err := c.remote().Rotate(t.Context(), "first"); err != nil {
 		t.Fatal(err)
 	}
 	c.until(Trusting, "the controller b has not seen epoch 2")
@@ -111,11 +111,11 @@ func TestWhoIsWaitedFor(t *testing.T) {
 
 func TestRotationNeedsAController(t *testing.T) {
 	c := newCluster(t)
-	err := RequestRotation(t.Context(), c.client, system, "first")
+	err := c.remote().Rotate(t.Context(), "first")
 	if err == nil || !strings.Contains(err.Error(), "no controller leads there") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := ReadStatus(t.Context(), c.client, system); err == nil || !strings.Contains(err.Error(), "no controller leads there") {
+	if _, err := c.remote().Status(t.Context()); err == nil || !strings.Contains(err.Error(), "no controller leads there") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -22,8 +22,8 @@ type Status struct {
 	// Epoch counts phases. Since is when this one began.
 	Epoch int64     `json:"epoch"`
 	Since time.Time `json:"since"`
-	// Secret is where the key lies, in the controller's namespace.
-	Secret string `json:"secret"`
+	// KeptIn names the Secret, in the controller's namespace, where the key lies.
+	KeptIn string `json:"keptIn"`
 	// Roots are those that are trusted; the first one signs.
 	Roots []RootStatus `json:"roots"`
 	// Waiting says what the phase waits for, if anything.
@@ -43,9 +43,9 @@ type RootStatus struct {
 const keyStatus = "status.json"
 
 func (k *Keeper) status(r *record, waiting []string) *Status {
-	s := &Status{Phase: r.Phase, Epoch: r.Epoch, Since: r.Since, Secret: k.options.Secret, Waiting: waiting, Request: r.Request}
-	if s.Secret == "" {
-		s.Secret = OwnSecret
+	s := &Status{Phase: r.Phase, Epoch: r.Epoch, Since: r.Since, KeptIn: k.options.Secret, Waiting: waiting, Request: r.Request}
+	if s.KeptIn == "" {
+		s.KeptIn = OwnSecret
 	}
 	for _, root := range r.roots {
 		sum := sha256.Sum256(root.Raw)
@@ -89,33 +89,41 @@ func (w *watches) request() string {
 	return held.Annotations[AnnotationRotate]
 }
 
-// ReadStatus returns what the leader last said, from the ConfigMap in the
-// controller's namespace.
-func ReadStatus(ctx context.Context, client kubernetes.Interface, namespace string) (*Status, error) {
-	held, err := client.CoreV1().ConfigMaps(namespace).Get(ctx, ConfigMap, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, fmt.Errorf("ConfigMap %s/%s does not exist: no controller leads there yet; name another namespace with -n", namespace, ConfigMap)
-	}
+// Remote is the certificate authority of a mesh, for who looks on from outside. It
+// needs no right to read a Secret.
+type Remote struct {
+	Client kubernetes.Interface
+	// Namespace is the controller's.
+	Namespace string
+}
+
+// Status returns what the leader last said.
+func (r *Remote) Status(ctx context.Context) (*Status, error) {
+	held, err := r.Client.CoreV1().ConfigMaps(r.Namespace).Get(ctx, ConfigMap, metav1.GetOptions{})
 	if err != nil {
-		return nil, err
+		return nil, r.explain(err)
 	}
 	var s Status
 	if err := json.Unmarshal([]byte(held.Data[keyStatus]), &s); err != nil {
-		return nil, fmt.Errorf("ConfigMap %s/%s: %s: %w", namespace, ConfigMap, keyStatus, err)
+		return nil, fmt.Errorf("ConfigMap %s/%s: %s: %w", r.Namespace, ConfigMap, keyStatus, err)
 	}
 	return &s, nil
 }
 
-// RequestRotation asks the leader for another root, by a name that no earlier
-// request had, such as the time. It takes effect when the roots are stable.
-func RequestRotation(ctx context.Context, client kubernetes.Interface, namespace, request string) error {
+// Rotate asks the leader for another root, by a name that no earlier request had,
+// such as the time. It takes effect when the roots are stable.
+func (r *Remote) Rotate(ctx context.Context, request string) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{AnnotationRotate: request}}})
 	if err != nil {
 		return err
 	}
-	_, err = client.CoreV1().ConfigMaps(namespace).Patch(ctx, ConfigMap, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "smi"})
+	_, err = r.Client.CoreV1().ConfigMaps(r.Namespace).Patch(ctx, ConfigMap, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "smi"})
+	return r.explain(err)
+}
+
+func (r *Remote) explain(err error) error {
 	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("ConfigMap %s/%s does not exist: no controller leads there yet; name another namespace with -n", namespace, ConfigMap)
+		return fmt.Errorf("ConfigMap %s/%s does not exist: no controller leads there yet; name another namespace with -n", r.Namespace, ConfigMap)
 	}
 	return err
 }

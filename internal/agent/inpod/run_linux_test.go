@@ -150,8 +150,7 @@ func TestChangedRootsAreTakenUp(t *testing.T) {
 func TestScrapeMergesAndIsNotSpoiled(t *testing.T) {
 	text := "app_orders_total 7\nsmi_requests_total 99\nenvoy_x 1\n"
 	code := http.StatusOK
-	var app *httptest.Server
-	app = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path != "/stats" || req.Header.Get("Cookie") != "" {
 			t.Errorf("the application was asked for %s with %v", req.URL, req.Header)
 		}
