@@ -64,7 +64,7 @@ func (c *cluster) killController(t *testing.T) {
 }
 
 // controllers selects the pods of the controller.
-const controllers = "app.kubernetes.io/component=controller"
+const controllers = "app.kubernetes.io/name=smi-controller"
 
 func (c *cluster) scaleController(t *testing.T, replicas int) {
 	t.Helper()
