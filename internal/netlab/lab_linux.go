@@ -1,7 +1,6 @@
 package netlab
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -60,7 +59,12 @@ func New(tb testing.TB) *Lab {
 }
 
 // Pod adds a namespace with an address of each family at its interface eth0.
-func (l *Lab) Pod(name string) *Namespace {
+func (l *Lab) Pod(name string) *Namespace { return l.pod(name, true) }
+
+// PodIPv4 adds one in which IPv6 is disabled.
+func (l *Lab) PodIPv4(name string) *Namespace { return l.pod(name, false) }
+
+func (l *Lab) pod(name string, ipv6 bool) *Namespace {
 	l.tb.Helper()
 	l.last++
 	v4, v6 := nodeIPv4.As4(), nodeIPv6.As16()
@@ -81,27 +85,49 @@ func (l *Lab) Pod(name string) *Namespace {
 		}
 		return setUp(port)
 	})
-	p.Must(l.tb, func() error {
-		link, err := netlink.LinkByName("eth0")
-		if err != nil {
-			return err
-		}
-		if err := addAddresses(link, p.IPv4, p.IPv6); err != nil {
-			return err
-		}
-		if err := setUp("eth0", "lo"); err != nil {
-			return err
-		}
-		return errors.Join(
-			netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: nodeIPv4.AsSlice()}),
-			netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: nodeIPv6.AsSlice()}),
-		)
-	})
+	if !ipv6 {
+		p.IPv6 = netip.Addr{}
+	}
+	p.Must(l.tb, func() error { return p.configure() })
 	return p
 }
 
-func addAddresses(link netlink.Link, v4, v6 netip.Addr) error {
-	for _, a := range []netip.Prefix{netip.PrefixFrom(v4, RangeIPv4.Bits()), netip.PrefixFrom(v6, RangeIPv6.Bits())} {
+// configure gives a pod its addresses and its way out.
+func (n *Namespace) configure() error {
+	link, err := netlink.LinkByName("eth0")
+	if err != nil {
+		return err
+	}
+	addresses, gateways := []netip.Addr{n.IPv4}, []netip.Addr{nodeIPv4}
+	if n.IPv6.IsValid() {
+		addresses, gateways = append(addresses, n.IPv6), append(gateways, nodeIPv6)
+	} else {
+		for _, which := range []string{"all", "default"} {
+			if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+which+"/disable_ipv6", []byte("1"), 0); err != nil {
+				return err
+			}
+		}
+	}
+	if err := addAddresses(link, addresses...); err != nil {
+		return err
+	}
+	if err := setUp("eth0", "lo"); err != nil {
+		return err
+	}
+	for _, gateway := range gateways {
+		if err := netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: gateway.AsSlice()}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func addAddresses(link netlink.Link, addresses ...netip.Addr) error {
+	for _, one := range addresses {
+		a := netip.PrefixFrom(one, RangeIPv4.Bits())
+		if one.Is6() {
+			a = netip.PrefixFrom(one, RangeIPv6.Bits())
+		}
 		address := &netlink.Addr{IPNet: &net.IPNet{IP: a.Addr().AsSlice(), Mask: net.CIDRMask(a.Bits(), a.Addr().BitLen())}}
 		if a.Addr().Is6() {
 			address.Flags = flagNoDAD // Usable at once.

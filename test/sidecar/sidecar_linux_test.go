@@ -402,3 +402,18 @@ func TestRefuseOutside(t *testing.T) {
 		{"its Service, which is the mesh's to know", web.get(plainAddress+":80", "/read", "legacy"), "200 plain"},
 	})
 }
+
+// TestWithoutIPv6 has pods that have no IPv6 at all.
+func TestWithoutIPv6(t *testing.T) {
+	w := startTown(t, options{manifests: manifests, ranges: ranges},
+		citizen{namespace: "shop", name: "ledger", ipv4: true}, citizen{namespace: "shop", name: "web", ipv4: true},
+		citizen{namespace: "shop", name: "plain", ipv4: true, plain: true})
+	web, plain, ledger := w.pods["web"], w.pods["plain"], w.pods["ledger"].net
+	check(t, []call{
+		{"a Service", web.get(storeAddress+":80", "/read", "store"), "200 ledger"},
+		{"a pod", web.get(at(ledger.IPv4, portHTTP), "/read", "pod"), "200 ledger"},
+		{"server speaks first", web.talk(dbAddress + ":5432"), "0 hello from ledger\nping"},
+		{"outside", web.get(at(netlab.OutsideIPv4, portHTTP), "/read", "outside"), "200 outside"},
+		{"a plain client", plain.get(at(ledger.IPv4, portHTTP), "/read", "pod"), "closed"},
+	})
+}

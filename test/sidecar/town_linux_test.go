@@ -65,6 +65,7 @@ type options struct {
 type citizen struct {
 	namespace, name string
 	plain           bool
+	ipv4            bool // and no IPv6
 	annotations     map[string]string
 	redirection     sidecar.Redirection
 }
@@ -91,7 +92,10 @@ func startTown(t *testing.T, o options, citizens ...citizen) *town {
 		Store: w.store, CA: ca, Compile: compile.Config{Sidecars: true, Ranges: o.ranges}, Render: o.render,
 		Place: func(name mesh.Name) (envoy.Placement, bool) {
 			p := w.pods[name.Name]
-			return envoy.Placement{Cluster: true, IPv6: true}, p != nil && p.Name == name
+			if p == nil || p.Name != name {
+				return envoy.Placement{}, false
+			}
+			return envoy.Placement{Cluster: true, IPv6: p.net.IPv6.IsValid()}, true
 		},
 		OnMesh: func(m *mesh.Mesh) {
 			if os.Getenv("RIG_LOG") != "" {
@@ -125,7 +129,11 @@ func startTown(t *testing.T, o options, citizens ...citizen) *town {
 		t.Fatal(err)
 	}
 	for _, c := range citizens {
-		p := &pod{Name: mesh.Name{Namespace: c.namespace, Name: c.name}, net: w.lab.Pod(c.name), meshed: !c.plain, annotations: c.annotations}
+		network := w.lab.Pod
+		if c.ipv4 {
+			network = w.lab.PodIPv4
+		}
+		p := &pod{Name: mesh.Name{Namespace: c.namespace, Name: c.name}, net: network(c.name), meshed: !c.plain, annotations: c.annotations}
 		w.pods[c.name] = p
 		p.serve(t)
 		if p.meshed {
@@ -170,9 +178,12 @@ func (p *pod) object() *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name.Name, Labels: map[string]string{"app": p.Name.Name}, Annotations: p.annotations},
 		Spec:       corev1.PodSpec{ServiceAccountName: p.Name.Name, Containers: []corev1.Container{{Name: "app"}}},
 		Status: corev1.PodStatus{
-			PodIP: p.net.IPv4.String(), PodIPs: []corev1.PodIP{{IP: p.net.IPv4.String()}, {IP: p.net.IPv6.String()}},
+			PodIP: p.net.IPv4.String(), PodIPs: []corev1.PodIP{{IP: p.net.IPv4.String()}},
 			Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
 		},
+	}
+	if p.net.IPv6.IsValid() {
+		o.Status.PodIPs = append(o.Status.PodIPs, corev1.PodIP{IP: p.net.IPv6.String()})
 	}
 	if p.meshed {
 		o.Spec.InitContainers = []corev1.Container{{Name: sidecar.Container}}
