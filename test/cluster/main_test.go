@@ -8,8 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/smi-project/smi/test/cluster/internal/host"
 	"github.com/smi-project/smi/test/cluster/internal/layout"
@@ -110,9 +111,7 @@ func TestControlPlane(t *testing.T) {
 	c.kubectl("", "get", "serviceaccount", "reader")
 
 	// A crash takes all processes of the node along and leaves the rest.
-	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	crash(t, first)
 	c.must("up", "--control-plane-only")
 	if c.pid() == first {
 		t.Errorf("process %d was killed and is the node still", first)
@@ -127,6 +126,22 @@ func TestControlPlane(t *testing.T) {
 	}
 	if _, err := c.try("status"); err == nil || !strings.Contains(err.Error(), "is not up") {
 		t.Errorf("status of a cluster without record: %v", err)
+	}
+}
+
+// crash kills a process and waits until it has ended.
+func crash(t *testing.T, pid int) {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 60_000); n != 1 {
+		t.Fatalf("process %d was killed and goes on: %v", pid, err)
 	}
 }
 

@@ -135,13 +135,12 @@ func (a *app) ensure(ctx context.Context, machine *host.Machine, wish host.Wish)
 
 // finish brings a node that runs to where it works.
 func finish(ctx context.Context, dir layout.Dir, state *host.State, images []build.Image) error {
-	client := node.NewClient(dir)
 	if state.ControlPlaneOnly {
-		return awaitReady(ctx, client, state)
+		return awaitReady(ctx, dir, state)
 	}
 	loaded := make(chan error, 1)
-	go func() { loaded <- loadOwn(ctx, dir, state, client, images) }()
-	if err := awaitReady(ctx, client, state, "kube-apiserver"); err != nil {
+	go func() { loaded <- loadOwn(ctx, dir, state, images) }()
+	if err := awaitReady(ctx, dir, state, "kube-apiserver"); err != nil {
 		return err
 	}
 	cluster := spec.Cluster{Name: state.Name, Plan: state.Plan, Folders: state.Folders}
@@ -153,7 +152,7 @@ func finish(ctx context.Context, dir layout.Dir, state *host.State, images []bui
 	if err := kubectl(addons, "apply", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
 		return err
 	}
-	if err := errors.Join(awaitReady(ctx, client, state), <-loaded); err != nil {
+	if err := errors.Join(awaitReady(ctx, dir, state), <-loaded); err != nil {
 		return err
 	}
 	for _, wait := range [][]string{
@@ -170,8 +169,8 @@ func finish(ctx context.Context, dir layout.Dir, state *host.State, images []bui
 }
 
 // loadOwn loads the node's own images as soon as containerd is there.
-func loadOwn(ctx context.Context, dir layout.Dir, state *host.State, client *node.Client, images []build.Image) error {
-	if err := awaitReady(ctx, client, state, "containerd"); err != nil {
+func loadOwn(ctx context.Context, dir layout.Dir, state *host.State, images []build.Image) error {
+	if err := awaitReady(ctx, dir, state, "containerd"); err != nil {
 		return err
 	}
 	for _, image := range images {
@@ -187,7 +186,8 @@ const awaitEvery = 100 * time.Millisecond
 
 // awaitReady waits until the named components are ready; without names, all.
 // That one has ended is an error.
-func awaitReady(ctx context.Context, client *node.Client, state *host.State, names ...string) error {
+func awaitReady(ctx context.Context, dir layout.Dir, state *host.State, names ...string) error {
+	client := node.NewClient(dir)
 	tick := time.NewTicker(awaitEvery)
 	defer tick.Stop()
 	var last error
@@ -203,7 +203,7 @@ func awaitReady(ctx context.Context, client *node.Client, state *host.State, nam
 				return last
 			}
 		case !state.Process.Alive():
-			return errors.New("the node has ended")
+			return fmt.Errorf("the node has ended: %s", lastLine(dir.Log("node")))
 		default:
 			last = err
 		}
@@ -213,6 +213,16 @@ func awaitReady(ctx context.Context, client *node.Client, state *host.State, nam
 			return fmt.Errorf("waited long enough: %w", last)
 		}
 	}
+}
+
+// lastLine gives the last line of a log, or says why it cannot.
+func lastLine(file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
 }
 
 // endedError names a component that has ended.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -66,15 +67,17 @@ func (m *Machine) Lock() (unlock func(), err error) {
 	if err := os.MkdirAll(m.Root, 0o750); err != nil {
 		return nil, fmt.Errorf("make the folder of clusters: %w", err)
 	}
-	// Beside the folder and not in it, so that the folder can be removed.
-	file, err := os.OpenFile(m.Root+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	// The folder above is there before and after all clusters, so the lock leaves
+	// nothing behind.
+	above := filepath.Dir(m.Root)
+	file, err := os.Open(above)
 	if err != nil {
 		return nil, fmt.Errorf("lock the folder of clusters: %w", err)
 	}
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		m.Progress("another process starts or removes a cluster; waiting for it")
 		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
-			return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
+			return nil, fmt.Errorf("lock %s: %w", above, err)
 		}
 	}
 	return func() { _ = file.Close() }, nil
@@ -137,26 +140,35 @@ func identify(pid int) (Process, error) {
 	return Process{PID: pid, Start: start, Boot: strings.TrimSpace(string(boot))}, nil
 }
 
-// Alive tells whether the process still runs.
+// Alive tells whether the process still runs. One that is on its way out, which
+// takes a node a while, does not.
 func (p Process) Alive() bool {
 	now, err := identify(p.PID)
 	if err != nil || now != p {
 		return false
 	}
-	_, state, err := stat(p.PID)
-	return err == nil && state != "Z" && state != "X"
+	_, ending, err := stat(p.PID)
+	return err == nil && !ending
 }
 
-// stat reads a process's start and state. Its line is "pid (name) state ...",
-// with the start as the twentieth field from the state on.
-func stat(pid int) (start, state string, err error) {
+// exiting is the kernel's flag of a process that is ending (PF_EXITING).
+const exiting = 0x4
+
+// stat reads when a process started and whether it is ending or has ended. The
+// line is "pid (name) state ...", with the flags as the seventh field from the
+// state on and the start as the twentieth.
+func stat(pid int) (start string, ending bool, err error) {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return "", "", err
+		return "", false, err
 	}
 	fields := strings.Fields(string(line[strings.LastIndexByte(string(line), ')')+1:]))
 	if len(fields) < 20 {
-		return "", "", fmt.Errorf("/proc/%d/stat has no start", pid)
+		return "", false, fmt.Errorf("/proc/%d/stat has no start", pid)
 	}
-	return fields[19], fields[0], nil
+	flags, err := strconv.ParseUint(fields[6], 10, 32)
+	if err != nil {
+		return "", false, fmt.Errorf("/proc/%d/stat: flags: %w", pid, err)
+	}
+	return fields[19], fields[0] == "Z" || fields[0] == "X" || flags&exiting != 0, nil
 }
