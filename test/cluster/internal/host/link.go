@@ -49,7 +49,7 @@ func link(cluster string, pid int, plan network.Plan) error {
 		return fmt.Errorf("find the interface %s: %w", attrs.Name, err)
 	}
 	for _, prefix := range plan.Host.Prefixes() {
-		addr := &netlink.Addr{IPNet: ipNet(prefix)}
+		addr := &netlink.Addr{IPNet: network.IPNet(prefix)}
 		if prefix.Addr().Is6() {
 			addr.Flags = nodad
 		}
@@ -63,7 +63,7 @@ func link(cluster string, pid int, plan network.Plan) error {
 	for _, dual := range []network.Dual{plan.Pods, plan.Services} {
 		for i, prefix := range dual.Prefixes() {
 			via := plan.Node.Prefixes()[i].Addr()
-			route := &netlink.Route{LinkIndex: made.Attrs().Index, Dst: ipNet(prefix), Gw: net.IP(via.AsSlice())}
+			route := &netlink.Route{LinkIndex: made.Attrs().Index, Dst: network.IPNet(prefix), Gw: net.IP(via.AsSlice())}
 			if err := netlink.RouteAdd(route); err != nil {
 				return fmt.Errorf("route %s by %s: %w", prefix, attrs.Name, err)
 			}
@@ -89,11 +89,4 @@ func unlink(cluster string) error {
 		return fmt.Errorf("remove the interface %s: %w", linkName(cluster), err)
 	}
 	return nil
-}
-
-func ipNet(prefix netip.Prefix) *net.IPNet {
-	return &net.IPNet{
-		IP:   net.IP(prefix.Addr().AsSlice()),
-		Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen()),
-	}
 }

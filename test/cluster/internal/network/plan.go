@@ -3,6 +3,7 @@ package network
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 )
 
@@ -90,4 +91,13 @@ func nth(prefix netip.Prefix, n int) netip.Addr {
 		addr = addr.Next()
 	}
 	return addr
+}
+
+// IPNet is the prefix in the form that routes and addresses of interfaces take.
+// The address keeps its host part.
+func IPNet(prefix netip.Prefix) *net.IPNet {
+	return &net.IPNet{
+		IP:   net.IP(prefix.Addr().AsSlice()),
+		Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen()),
+	}
 }

@@ -42,3 +42,11 @@ func TestPlansAvoidWhatIsInUse(t *testing.T) {
 		t.Errorf("a cluster more than there is room for got %v", plan)
 	}
 }
+
+func TestIPNet(t *testing.T) {
+	for _, prefix := range []string{"10.95.0.2/24", "fd00:10:95::2/64", "10.96.0.0/16"} {
+		if got := IPNet(netip.MustParsePrefix(prefix)).String(); got != prefix {
+			t.Errorf("%s became %s", prefix, got)
+		}
+	}
+}

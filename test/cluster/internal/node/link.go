@@ -3,7 +3,6 @@ package node
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 
 	"github.com/vishvananda/netlink"
@@ -42,7 +41,7 @@ func setUpLink(plan network.Plan) error {
 		return fmt.Errorf("interface %s of the node: %w", Interface, err)
 	}
 	for _, prefix := range plan.Node.Prefixes() {
-		if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: ipNet(prefix)}); err != nil {
+		if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: network.IPNet(prefix)}); err != nil {
 			return fmt.Errorf("address %s of the node: %w", prefix, err)
 		}
 	}
@@ -50,17 +49,10 @@ func setUpLink(plan network.Plan) error {
 	// before it asks.
 	for i, prefix := range plan.Services.Prefixes() {
 		via := plan.Host.Prefixes()[i].Addr()
-		route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(prefix), Gw: net.IP(via.AsSlice())}
+		route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: network.IPNet(prefix), Gw: net.IP(via.AsSlice())}
 		if err := netlink.RouteAdd(route); err != nil {
 			return fmt.Errorf("route to the Services' addresses %s: %w", prefix, err)
 		}
 	}
 	return nil
-}
-
-func ipNet(prefix netip.Prefix) *net.IPNet {
-	return &net.IPNet{
-		IP:   net.IP(prefix.Addr().AsSlice()),
-		Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen()),
-	}
 }
