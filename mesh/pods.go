@@ -70,4 +70,7 @@ type Addresses struct {
 	// Outside are the addresses, within those ranges, of pods that are known not to
 	// be meshed; sorted.
 	Outside []netip.Prefix
+	// OutsidePorts are ports of meshed pods that are outside all the same, since
+	// their connections pass the sidecar by; sorted.
+	OutsidePorts []netip.AddrPort
 }

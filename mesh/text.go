@@ -201,6 +201,9 @@ func (p *textPrinter) addresses(a *Addresses) {
 	for _, prefix := range a.Outside {
 		p.line(1, "outside ", prefix.String())
 	}
+	for _, port := range a.OutsidePorts {
+		p.line(1, "outside ", port.String())
+	}
 }
 
 // joined writes a list.

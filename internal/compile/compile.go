@@ -27,6 +27,9 @@ type Config struct {
 	// as far as they are known. An address in them that nobody has is refused and
 	// not taken for one outside the mesh. Only with Sidecars.
 	Ranges []netip.Prefix
+	// ExcludeInbound are ports of all pods whose connections from outside pass
+	// their sidecars by. Only with Sidecars.
+	ExcludeInbound []uint16
 }
 
 func (c Config) withDefaults() Config {

@@ -34,8 +34,10 @@ type pod struct {
 	hostNetwork bool
 	ports       []containerPort
 	plaintext   map[uint16]bool
-	mode        mesh.Mode
-	findings    []mesh.Finding
+	// excluded are ports to which connections pass the sidecar by.
+	excluded map[uint16]bool
+	mode     mesh.Mode
+	findings []mesh.Finding
 }
 
 type containerPort struct {
@@ -72,6 +74,8 @@ type podInputs struct {
 	mode   mesh.Mode
 	// sidecars is that of the configuration.
 	sidecars bool
+	// excluded are the ports, as text, that the configuration excludes.
+	excluded string
 }
 
 func (i podInputs) equal(o podInputs) bool { return i == o }
@@ -97,6 +101,7 @@ func buildPod(in podInputs) *pod {
 	if in.sidecars {
 		// A pod in the node's network could not be.
 		p.meshed = sidecar.Meshed(o) && !o.Spec.HostNetwork
+		p.excluded = excludedPorts(o, in.excluded)
 	}
 	if p.account.Name == "" {
 		p.account.Name = "default"
@@ -121,6 +126,25 @@ func buildPod(in podInputs) *pod {
 	p.plaintext = plaintextPorts(r, o, p)
 	p.findings = r.findings
 	return p
+}
+
+// excludedPorts are what the annotation of a pod excludes, and the configuration
+// for all. The injector refuses what is no list of ports.
+func excludedPorts(o *corev1.Pod, everywhere string) map[uint16]bool {
+	excluded := map[uint16]bool{}
+	for _, list := range []string{o.Annotations[sidecar.AnnotationExcludeInbound], everywhere} {
+		if list == "" {
+			continue
+		}
+		ports, err := sidecar.ParsePorts(strings.Split(list, ","))
+		if err != nil {
+			continue
+		}
+		for _, port := range ports {
+			excluded[port] = true
+		}
+	}
+	return excluded
 }
 
 func podAddresses(o *corev1.Pod) []string {
@@ -204,4 +228,12 @@ func buildMode(in modeInputs) *namespaceMode {
 		mode = in.config.floor
 	}
 	return &namespaceMode{mode: mode, findings: r.findings}
+}
+
+func joinPorts(ports []uint16) string {
+	texts := make([]string, len(ports))
+	for i, port := range ports {
+		texts[i] = strconv.Itoa(int(port))
+	}
+	return strings.Join(texts, ",")
 }

@@ -80,6 +80,7 @@ func (c *Compiler) readPods(in podStageInputs) *podSet {
 		accountPlace: map[mesh.Account]int{},
 	}
 	modes := c.readModes(in.namespaces, out)
+	excluded := joinPorts(c.config.ExcludeInbound)
 	for _, o := range in.pods.All() {
 		if finished(o) {
 			continue
@@ -88,7 +89,7 @@ func (c *Compiler) readPods(in podStageInputs) *podSet {
 		if !labelled {
 			mode = c.config.Mode
 		}
-		p := c.pods.get(mesh.Name{Namespace: o.Namespace, Name: o.Name}, podInputs{object: o, mode: mode, sidecars: c.config.Sidecars}, buildPod)
+		p := c.pods.get(mesh.Name{Namespace: o.Namespace, Name: o.Name}, podInputs{object: o, mode: mode, sidecars: c.config.Sidecars, excluded: excluded}, buildPod)
 		out.add(p)
 	}
 	c.pods.end()

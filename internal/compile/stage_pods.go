@@ -140,6 +140,7 @@ func (c *Compiler) resolveAddresses(in addressStageInputs) *mesh.Addresses {
 	for _, p := range in.pods.all {
 		if p.meshed {
 			list.add(p.addresses)
+			list.exclude(p)
 		}
 	}
 	for _, s := range in.services.all {
@@ -150,9 +151,10 @@ func (c *Compiler) resolveAddresses(in addressStageInputs) *mesh.Addresses {
 			list.except(p.addresses)
 		}
 	}
-	out := &mesh.Addresses{Inside: ordered(append(list.inside, c.config.Ranges...)), Outside: ordered(list.outside)}
+	slices.SortFunc(list.ports, netip.AddrPort.Compare)
+	out := &mesh.Addresses{OutsidePorts: slices.Compact(list.ports), Inside: ordered(append(list.inside, c.config.Ranges...)), Outside: ordered(list.outside)}
 	// A new pointer would be a new listener for every proxy to compare.
-	if last := c.addressStage.out; last != nil && slices.Equal(last.Inside, out.Inside) && slices.Equal(last.Outside, out.Outside) {
+	if last := c.addressStage.out; last != nil && slices.Equal(last.Inside, out.Inside) && slices.Equal(last.Outside, out.Outside) && slices.Equal(last.OutsidePorts, out.OutsidePorts) {
 		return last
 	}
 	return out
@@ -164,6 +166,7 @@ type addressList struct {
 	// all are the addresses in the mesh, in a range or not.
 	all             map[netip.Addr]bool
 	inside, outside []netip.Prefix
+	ports           []netip.AddrPort
 }
 
 // add adds addresses of the mesh.
@@ -171,6 +174,15 @@ func (l *addressList) add(addresses []string) {
 	for _, a := range parsed(addresses) {
 		if l.all[a] = true; !l.covers(a) {
 			l.inside = append(l.inside, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+}
+
+// exclude adds the ports of a pod whose connections pass its sidecar by.
+func (l *addressList) exclude(p *pod) {
+	for _, a := range parsed(p.addresses) {
+		for port := range p.excluded {
+			l.ports = append(l.ports, netip.AddrPortFrom(a, port))
 		}
 	}
 }

@@ -96,6 +96,7 @@ func (o *Options) compileConfig(nodes []netip.Prefix) compile.Config {
 	return compile.Config{
 		TrustDomain: o.Config.TrustDomain, ClusterDomain: o.Config.ClusterDomain,
 		Mode: o.Config.Mode, Floor: o.Config.ModeFloor, Sidecars: true, Ranges: ranges,
+		ExcludeInbound: o.Config.Exclude.InboundPorts,
 	}
 }
 

@@ -2,11 +2,14 @@ package envoy
 
 import (
 	"net/netip"
+	"strconv"
 
+	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	valuev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/set_filter_state/v3"
 	netstatev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/set_filter_state/v3"
+	networkinputv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
 
 	"github.com/smi-project/smi/internal/sidecar"
 	"github.com/smi-project/smi/mesh"
@@ -61,13 +64,34 @@ func buildCapture(p *parts, in captureInputs) *Resource {
 	if p.RefuseOutside {
 		outside = toChain(chainDenied)
 	}
-	ranges := []addressRange{{loopbackAddresses, toChain(chainDenied)}}
-	if in.addresses != nil {
-		ranges = append(ranges,
-			addressRange{in.addresses.Inside, toChain(chainMesh)}, addressRange{in.addresses.Outside, outside})
-	}
-	l.FilterChainMatcher = byAddress(ranges, outside)
+	l.FilterChainMatcher = captureMatcher(in.addresses, outside)
 	return newResource(l.Name, l)
+}
+
+// captureMatcher tells by an address, and few times by a port, whether it is in
+// the mesh.
+func captureMatcher(known *mesh.Addresses, outside *xdsmatcherv3.Matcher_OnMatch) *xdsmatcherv3.Matcher {
+	if known == nil {
+		known = &mesh.Addresses{}
+	}
+	matcher := byAddress([]addressRange{
+		{loopbackAddresses, toChain(chainDenied)}, {known.Inside, toChain(chainMesh)}, {known.Outside, outside},
+	}, outside)
+	if len(known.OutsidePorts) == 0 {
+		return matcher
+	}
+	byPort := map[string][]netip.Prefix{}
+	for _, p := range known.OutsidePorts {
+		port := strconv.Itoa(int(p.Port()))
+		byPort[port] = append(byPort[port], netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
+	}
+	entries := map[string]*xdsmatcherv3.Matcher_OnMatch{}
+	for port, addresses := range byPort {
+		entries[port] = chosenBy(byAddress([]addressRange{{addresses, outside}}, chosenBy(matcher)))
+	}
+	return &xdsmatcherv3.Matcher{
+		MatcherType: exactMap(xdsTyped("port", &networkinputv3.DestinationPortInput{}), entries), OnNoMatch: chosenBy(matcher),
+	}
 }
 
 // loopbackAddresses are not redirected: who comes from them has called the
