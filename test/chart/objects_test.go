@@ -195,6 +195,18 @@ func TestHighAvailability(t *testing.T) {
 	}
 }
 
+// TestServesWhileItEnds: the API server goes on calling a controller that ends
+// until it has heard. Kubernetes 1.29 would refuse the field.
+func TestServesWhileItEnds(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]bool{"1.29.5": false, "1.30.0": true, "1.36.3-vendor.1": true} {
+		pod := as[appsv1.Deployment](t, objects(t, "--kube-version", version), "Deployment/smi-controller").Spec.Template.Spec
+		if got := pod.Containers[0].Lifecycle != nil; got != want {
+			t.Errorf("on Kubernetes %s it waits: %v, want %v", version, got, want)
+		}
+	}
+}
+
 func TestNetworkPolicyPorts(t *testing.T) {
 	t.Parallel()
 	policy := as[networkingv1.NetworkPolicy](t, objects(t), "NetworkPolicy/smi-controller")

@@ -42,7 +42,7 @@ func helm(t *testing.T, args ...string) (stdout, stderr string, err error) {
 // render returns what the chart makes of values, as helm template prints it.
 func render(t *testing.T, args ...string) string {
 	t.Helper()
-	out, problems, err := helm(t, append([]string{"template", "smi", folder, "--namespace", system}, args...)...)
+	out, problems, err := helm(t, append([]string{"template", "smi", folder, "--namespace", system, "--kube-version", "1.36.0"}, args...)...)
 	if err != nil {
 		t.Fatalf("helm template %v: %s", args, problems)
 	}
