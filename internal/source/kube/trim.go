@@ -57,6 +57,7 @@ func trimService(o *corev1.Service) *corev1.Service {
 	return &corev1.Service{ObjectMeta: meta(&o.ObjectMeta), Spec: corev1.ServiceSpec{
 		Type: o.Spec.Type, ClusterIP: o.Spec.ClusterIP, ClusterIPs: o.Spec.ClusterIPs, Ports: o.Spec.Ports, Selector: o.Spec.Selector,
 		ExternalName: o.Spec.ExternalName, PublishNotReadyAddresses: o.Spec.PublishNotReadyAddresses,
+		IPFamilies: o.Spec.IPFamilies,
 	}}
 }
 
