@@ -220,5 +220,6 @@ func TestUnusableSecretChangesNothing(t *testing.T) {
 	if err := r.Err(); !strings.Contains(err.Error(), "does not belong") || !ca.Root().Equal(company.cert) {
 		t.Errorf("signs under %s and says: %v", ca.Root().Subject, err)
 	}
+	c.until(Stable, "does not belong")
 	c.pod("web").renew(r)
 }

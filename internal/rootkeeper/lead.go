@@ -50,11 +50,18 @@ func (k *Keeper) Lead(ctx context.Context) error {
 	}
 }
 
-// lead does once what there is to do.
+// lead does once what there is to do. Where a Secret cannot be used, everything
+// stays as it is, and it is told.
 func (k *Keeper) lead(ctx context.Context) error {
 	user, err := k.readUser()
 	if err != nil {
-		return err
+		k.mu.Lock()
+		r := k.record
+		k.mu.Unlock()
+		if r == nil {
+			return err
+		}
+		return errors.Join(err, k.spread(ctx, r), k.tell(ctx, r, []string{err.Error()}))
 	}
 	f := &facts{config: k.config, given: user, request: k.watches.request(), now: time.Now().UTC().Truncate(time.Second)}
 	secret, exists := k.watches.secret(OwnSecret)
@@ -177,7 +184,9 @@ const named = 3
 // stragglers says which pods have a certificate of an earlier epoch that may
 // still be valid.
 func (k *Keeper) stragglers(r *record) []string {
-	if time.Since(r.Since) > r.Longest.Duration {
+	longest := r.Longest.Duration
+	// Clocks differ, and a replica hears of a phase a moment later.
+	if time.Since(r.Since) > longest+min(longest/10, time.Minute) {
 		return nil // Whatever was issued before has ended.
 	}
 	var names []string
