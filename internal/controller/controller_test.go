@@ -91,6 +91,19 @@ func TestStatus(t *testing.T) {
 		t.Errorf("the spec was written: generation %d, %+v", broken.Generation, broken.Spec)
 	}
 
+	// A condition of somebody else stays.
+	apimeta.SetStatusCondition(&broken.Status.Conditions, metav1.Condition{Type: "Reviewed", Status: metav1.ConditionTrue, Reason: "ByHand"})
+	if err := c.Status().Update(context.Background(), broken); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Delete(context.Background(), &specs.HTTPRouteGroup{ObjectMeta: meta("shop", "routes")}); err != nil {
+		t.Fatal(err)
+	}
+	c.says(broken, conditions, status.ResolvedRefs, metav1.ConditionFalse, "UnknownRoute")
+	if apimeta.FindStatusCondition(broken.Status.Conditions, "Reviewed") == nil {
+		t.Errorf("somebody else's condition is gone: %+v", broken.Status.Conditions)
+	}
+
 	udp := &specs.UDPRoute{ObjectMeta: meta("shop", "dns"), Spec: specs.UDPRouteSpec{Matches: specs.UDPMatch{Name: "all"}}}
 	c.create(udp)
 	c.says(udp, func() []metav1.Condition { return udp.Status.Conditions }, status.Programmed, metav1.ConditionFalse, "NotProgrammed")
