@@ -81,7 +81,7 @@ envoy: ## Fetch one Envoy, unless ENVOY or PATH has one
 test: tools bin/cluster bin/helm ## Run all tests, with real Envoys and API servers
 	@$(WITH_ENVOY); $(WITH_KUBERNETES); go test -timeout 30m -p $(TEST_PACKAGES) $(TEST_FLAGS) $$(go list ./... | grep -v /test/live)
 	@# These put load on their Envoys, so nothing else runs beside them.
-	@$(WITH_ENVOY); go test -timeout 30m $(TEST_FLAGS) ./test/live/...
+	@$(WITH_ENVOY); $(WITH_KUBERNETES); go test -timeout 30m $(TEST_FLAGS) ./test/live/...
 	@# A result that was kept does not know files of another module, so it is not used.
 	@$(WITH_ENVOY); for module in $(filter-out .,$(MODULES)); do \
 		(cd $$module && go test -count=1 -timeout 30m -p $(TEST_PACKAGES) $(TEST_FLAGS) ./...); \

@@ -44,6 +44,10 @@ type Slot struct {
 type Options struct {
 	// TTL is how long certificates live; 24 h when zero.
 	TTL time.Duration
+	// CA signs for the control plane; one of the rig's own, with TTL, where it is
+	// nil. Source tells who signs for a pod; CA where it is nil.
+	CA     *identity.CA
+	Source func(pod mesh.Name, account mesh.Account) identity.CertificateSource
 	// Sink takes the access log.
 	Sink    accesslog.Sink
 	Compile compile.Config
@@ -81,9 +85,15 @@ func Start(tb testing.TB, slots []Slot, options Options) *Rig {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ca, err := identity.NewCA(identity.Config{TrustDomain: "cluster.local", TTL: options.TTL})
-	if err != nil {
-		tb.Fatal(err)
+	ca := options.CA
+	if ca == nil {
+		if ca, err = identity.NewCA(identity.Config{TrustDomain: "cluster.local", TTL: options.TTL}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	source := options.Source
+	if source == nil {
+		source = func(_ mesh.Name, account mesh.Account) identity.CertificateSource { return ca.Source(account) }
 	}
 	listener, block := claim(tb)
 	r := &Rig{tb: tb, Store: store.New(), CA: ca, Pods: map[string]*Pod{}, upstreams: map[envoy.ServicePort]uint16{}}
@@ -109,8 +119,9 @@ func Start(tb testing.TB, slots []Slot, options Options) *Rig {
 		p.serve(tb)
 		p.Agent, err = agent.New(agent.Config{
 			TrustDomain: "cluster.local", Pod: mesh.Name{Namespace: slot.Namespace, Name: slot.Name}, ServiceAccount: slot.ServiceAccount,
-			Source: ca.Source(mesh.Account{Namespace: slot.Namespace, Name: slot.ServiceAccount}), XDSAddress: listener.Addr().String(),
-			Dir: filepath.Join(dir, fmt.Sprint(i)), Sink: options.Sink, Envoy: agent.Envoy{Binary: binary, LogLevel: cmp.Or(os.Getenv("RIG_LOG"), "error")},
+			Source:     source(mesh.Name{Namespace: slot.Namespace, Name: slot.Name}, mesh.Account{Namespace: slot.Namespace, Name: slot.ServiceAccount}),
+			XDSAddress: listener.Addr().String(),
+			Dir:        filepath.Join(dir, fmt.Sprint(i)), Sink: options.Sink, Envoy: agent.Envoy{Binary: binary, LogLevel: cmp.Or(os.Getenv("RIG_LOG"), "error")},
 			Logger: slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: logLevel()})).With("pod", slot.Namespace+"/"+slot.Name),
 		})
 		if err != nil {

@@ -23,6 +23,7 @@ func TestUnderLoad(t *testing.T) {
 	t.Parallel()
 	t.Run("weights", changeWeightsUnderLoad)
 	t.Run("rotation", rotateUnderLoad)
+	t.Run("roots", rotateRootsUnderLoad)
 }
 
 // load is an open-loop generator: every operation has its moment, whatever has
