@@ -47,15 +47,38 @@ func foreign(ours, live Definition) []map[string]any {
 }
 
 // kept is a version of another implementation as it stays: no longer the one that
-// objects are stored in. Definitions older than structural schemas may have none;
-// those say now what they meant, that every field is kept.
+// objects are stored in, and with a schema that checks what it checked but drops
+// nothing. Otherwise clients of that version would take from objects what only ours
+// has, such as their status; and server-side apply, which looks at an object in every
+// version that somebody wrote it in, would fail. A definition older than schemas has
+// none, which meant the same.
 func kept(version map[string]any) map[string]any {
 	copied := (&unstructured.Unstructured{Object: version}).DeepCopy().Object
 	copied["storage"] = false
-	if len(schemaOf(copied)) == 0 {
-		copied["schema"] = map[string]any{"openAPIV3Schema": map[string]any{
-			"type": "object", "x-kubernetes-preserve-unknown-fields": true,
-		}}
+	known := schemaOf(copied)
+	if len(known) == 0 {
+		known = map[string]any{"type": "object"}
 	}
+	keepUnknown(known)
+	copied["schema"] = map[string]any{"openAPIV3Schema": known}
 	return copied
+}
+
+// keepUnknown lets a schema keep, at every level, fields that it does not know.
+func keepUnknown(known map[string]any) {
+	if _, anyName := known["additionalProperties"]; known["type"] == "object" && !anyName {
+		known["x-kubernetes-preserve-unknown-fields"] = true
+	}
+	for _, below := range []string{"items", "additionalProperties"} {
+		if deeper, ok := known[below].(map[string]any); ok {
+			keepUnknown(deeper)
+		}
+	}
+	properties, _ := known["properties"].(map[string]any)
+	for name, property := range properties {
+		// The API server itself says what metadata has.
+		if deeper, ok := property.(map[string]any); ok && name != "metadata" {
+			keepUnknown(deeper)
+		}
+	}
 }

@@ -35,6 +35,38 @@ spec:
 	}
 }
 
+func TestKeepUnknown(t *testing.T) {
+	t.Parallel()
+	known := parsed(t, `
+type: object
+properties:
+  metadata: {type: object, properties: {name: {type: string}}}
+  spec:
+    type: object
+    required: [name]
+    properties:
+      name: {type: string, maxLength: 3}
+      labels: {type: object, additionalProperties: {type: string}}
+      list: {type: array, items: {type: object, properties: {port: {type: integer}}}}`).Object
+	keepUnknown(known)
+	want := parsed(t, `
+type: object
+x-kubernetes-preserve-unknown-fields: true
+properties:
+  metadata: {type: object, properties: {name: {type: string}}}
+  spec:
+    type: object
+    x-kubernetes-preserve-unknown-fields: true
+    required: [name]
+    properties:
+      name: {type: string, maxLength: 3}
+      labels: {type: object, additionalProperties: {type: string}}
+      list: {type: array, items: {type: object, x-kubernetes-preserve-unknown-fields: true, properties: {port: {type: integer}}}}`).Object
+	if d := cmp.Diff(want, known); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestUnknown(t *testing.T) {
 	t.Parallel()
 	known := parsed(t, `

@@ -38,7 +38,19 @@ spec:
   - name: v1alpha2
     served: true
     storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            properties:
+              service: {type: string}
+              backends:
+                type: array
+                items:
+                  type: object
+                  properties: {service: {type: string}, weight: {type: integer}, region: {type: string}}
   - name: v1alpha1
     served: false
     storage: false
@@ -65,6 +77,7 @@ func TestOnACluster(t *testing.T) {
 		{"diff shows what would become of it", foresees},
 		{"where an object would lose a field, nothing happens", refuses},
 		{"definitions are made, and adopted", adopts},
+		{"an object of another version gets a status, and keeps it", hasStatus},
 		{"the second time nothing changes", rests},
 		{"what somebody has changed comes back", repairs},
 		{"a conversion webhook is taken out", resets},
@@ -122,15 +135,51 @@ func adopts(t *testing.T, c client.Client) {
 		t.Errorf("versions are %v, want %v", versions, want)
 	}
 	// What was stored in the old version is read in the new one.
-	object := &unstructured.Unstructured{}
-	object.SetAPIVersion("split.smi-spec.io/v1alpha4")
-	object.SetKind("TrafficSplit")
-	kubetest.Eventually(t, func(ctx context.Context) error {
-		return c.Get(ctx, client.ObjectKey{Namespace: "default", Name: "canary"}, object)
-	})
+	object := canary("v1alpha4")
+	kubetest.Eventually(t, func(ctx context.Context) error { return c.Get(ctx, client.ObjectKeyFromObject(object), object) })
 	if got := field[[]any](t, object, "spec", "backends"); len(got) != 2 {
 		t.Errorf("of its backends %v are left", got)
 	}
+}
+
+// hasStatus writes a status as the controller does, and then the object as a client
+// of the old version does, which has never heard of a status.
+func hasStatus(t *testing.T, c client.Client) {
+	written := canary("v1alpha4")
+	conditions := []any{map[string]any{
+		"type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+	}}
+	if err := unstructured.SetNestedSlice(written.Object, conditions, "status", "conditions"); err != nil {
+		t.Fatal(err)
+	}
+	kubetest.Eventually(t, func(ctx context.Context) error {
+		return c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(written.DeepCopy()), client.FieldOwner("test"))
+	})
+	old := canary("v1alpha2")
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(old), old); err != nil {
+		t.Fatal(err)
+	}
+	old.SetAnnotations(map[string]string{"example.org/edited": "yes"})
+	if err := c.Update(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	now := canary("v1alpha4")
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(now), now); err != nil {
+		t.Fatal(err)
+	}
+	if got := field[[]any](t, now, "status", "conditions"); len(got) != 1 || now.GetAnnotations()["example.org/edited"] != "yes" {
+		t.Errorf("it has the conditions %v and the annotations %v", got, now.GetAnnotations())
+	}
+}
+
+// canary is the split of the tests, empty, in a version.
+func canary(version string) *unstructured.Unstructured {
+	object := &unstructured.Unstructured{}
+	object.SetAPIVersion("split.smi-spec.io/" + version)
+	object.SetKind("TrafficSplit")
+	object.SetNamespace("default")
+	object.SetName("canary")
+	return object
 }
 
 func rests(t *testing.T, c client.Client) {
