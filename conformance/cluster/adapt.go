@@ -12,6 +12,9 @@ import (
 // no mesh stands in front of that, and port forwarding leads there.
 const driverPort = 7999
 
+// endSeconds is how long a pod of the suite may take to end.
+const endSeconds = 10
+
 // markOutside is how the suite's own manifests keep a namespace or a pod out of the
 // mesh; a profile says it in the words of its mesh.
 const (
@@ -48,7 +51,11 @@ func (o *Options) adaptDeployment(deployment *unstructured.Unstructured) {
 		delete(labels, markOutside)
 		pod.SetLabels(merged(labels, o.Profile.OutsideLabels))
 		pod.SetAnnotations(merged(pod.GetAnnotations(), o.Profile.OutsideAnnotations))
+	} else {
+		pod.SetAnnotations(merged(pod.GetAnnotations(), o.Profile.PodAnnotations))
 	}
+	// The suite waits for pods that end.
+	_ = unstructured.SetNestedField(template, int64(endSeconds), "spec", "terminationGracePeriodSeconds")
 	containers, _, _ := unstructured.NestedSlice(template, "spec", "containers")
 	for _, c := range containers {
 		container := c.(map[string]any)

@@ -24,11 +24,11 @@ func TestAdapt(t *testing.T) {
 		},
 		"a workload": {
 			"kind: Deployment\nspec: {template: {metadata: {labels: {app: a}}, spec: {containers: [{image: smi-sample, args: [-control=$(CONTROL)]}]}}}",
-			"kind: Deployment\nspec: {template: {metadata: {labels: {app: a}}, spec: {containers: [{image: 'registry.example/sample:v1', imagePullPolicy: IfNotPresent, args: ['-control=127.0.0.1:7999']}]}}}",
+			"kind: Deployment\nspec: {template: {metadata: {labels: {app: a}}, spec: {terminationGracePeriodSeconds: 10, containers: [{image: 'registry.example/sample:v1', imagePullPolicy: IfNotPresent, args: ['-control=127.0.0.1:7999']}]}}}",
 		},
 		"a workload outside": {
 			"kind: Deployment\nspec: {template: {metadata: {labels: {app: a, smi-spec.io/inject: disabled}}, spec: {containers: [{image: smi-sample}]}}}",
-			"kind: Deployment\nspec: {template: {metadata: {labels: {app: a}, annotations: {mesh: 'off'}}, spec: {containers: [{image: 'registry.example/sample:v1', imagePullPolicy: IfNotPresent}]}}}",
+			"kind: Deployment\nspec: {template: {metadata: {labels: {app: a}, annotations: {mesh: 'off'}}, spec: {terminationGracePeriodSeconds: 10, containers: [{image: 'registry.example/sample:v1', imagePullPolicy: IfNotPresent}]}}}",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

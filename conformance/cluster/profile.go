@@ -27,6 +27,8 @@ type Profile struct {
 	// mesh.
 	NamespaceLabels      map[string]string `json:"namespaceLabels,omitempty"`
 	NamespaceAnnotations map[string]string `json:"namespaceAnnotations,omitempty"`
+	// PodAnnotations are given to every pod in the mesh.
+	PodAnnotations map[string]string `json:"podAnnotations,omitempty"`
 	// OutsideLabels and OutsideAnnotations mark a pod that stays outside, although its
 	// namespace is marked.
 	OutsideLabels      map[string]string `json:"outsideLabels,omitempty"`

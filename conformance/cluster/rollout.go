@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -11,10 +13,11 @@ import (
 	"github.com/smi-project/smi/conformance"
 )
 
-// rollOut waits until every workload of the suite runs as it was applied, and
-// returns its pods as they are then.
+// rollOut waits until every workload of the suite runs as it was applied and nothing
+// is left of what was before it, and returns its pods as they are then. A pod that
+// is being ended still has its account, so it counts as long as it is there.
 func (t *Target) rollOut(ctx context.Context) ([]Seen, error) {
-	var pods []Seen
+	pods := map[string][]Seen{}
 	for _, namespace := range conformance.Namespaces() {
 		err := eventually(ctx, "the workloads of "+namespace+" run", func() (string, error) {
 			list, err := t.core.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{})
@@ -27,20 +30,34 @@ func (t *Target) rollOut(ctx context.Context) ([]Seen, error) {
 					lack = append(lack, l)
 				}
 			}
-			return strings.Join(lack, "; "), nil
+			living, ending, err := t.podsIn(ctx, namespace)
+			if err != nil {
+				return "", err
+			}
+			pods[namespace] = living
+			return strings.Join(append(lack, ending...), "; "), nil
 		})
 		if err != nil {
 			return nil, err
 		}
-		list, err := t.core.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range list.Items {
-			pods = append(pods, Seen{"Pod", p.Namespace, p.Name, p.ResourceVersion})
-		}
 	}
-	return pods, nil
+	return slices.Concat(slices.Collect(maps.Values(pods))...), nil
+}
+
+// podsIn returns the pods of a namespace, and what is to be said of those that end.
+func (t *Target) podsIn(ctx context.Context, namespace string) (living []Seen, ending []string, err error) {
+	list, err := t.core.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, p := range list.Items {
+		if p.DeletionTimestamp != nil {
+			ending = append(ending, p.Name+" is still there")
+			continue
+		}
+		living = append(living, Seen{"Pod", p.Namespace, p.Name, p.ResourceVersion})
+	}
+	return living, ending, nil
 }
 
 // rollingOut says what a Deployment lacks, "" where it runs as it was applied.

@@ -261,6 +261,7 @@ func (s *Source) remove(k kind, o client.Object) {
 		s.config.Store.Delete(o)
 		s.config.Changed()
 	}
+	s.observe(k.name, o.GetResourceVersion())
 }
 
 // observe keeps the newer version. s.mu is held.
