@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
@@ -20,8 +21,12 @@ const metricsPort = "15020"
 
 // Denials sums what the sidecars of the suite's pods count as denied from the
 // source's account to the destination's. The caller's own sidecar, which may refuse
-// first, knows the destination as a Service, of the same name.
+// first, knows the destination as a Service, of the same name, or by its address.
 func (t *Target) Denials(ctx context.Context, source, destination string) (int, error) {
+	services, err := t.addresses(ctx)
+	if err != nil {
+		return 0, err
+	}
 	sum := 0
 	for _, namespace := range conformance.Namespaces() {
 		pods, err := t.core.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
@@ -38,7 +43,7 @@ func (t *Target) Denials(ctx context.Context, source, destination string) (int, 
 			if err != nil {
 				return 0, fmt.Errorf("the metrics of pod %s/%s: %w", p.Namespace, p.Name, err)
 			}
-			n, err := denied(text, source, destination)
+			n, err := denied(text, services, source, destination)
 			if err != nil {
 				return 0, fmt.Errorf("the metrics of pod %s/%s: %w", p.Namespace, p.Name, err)
 			}
@@ -58,8 +63,26 @@ func meshed(p *corev1.Pod) bool {
 	return false
 }
 
-// denied sums the denials of an edge in the text of metrics.
-func denied(text []byte, source, destination string) (int, error) {
+// addresses are the addresses of the suite's Services, with their names.
+func (t *Target) addresses(ctx context.Context) (map[string]string, error) {
+	named := map[string]string{}
+	for _, namespace := range conformance.Namespaces() {
+		services, err := t.core.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range services.Items {
+			for _, ip := range s.Spec.ClusterIPs {
+				named[ip] = s.Namespace + "/" + s.Name
+			}
+		}
+	}
+	return named, nil
+}
+
+// denied sums the denials of an edge in the text of metrics. Services are names by
+// their addresses.
+func denied(text []byte, services map[string]string, source, destination string) (int, error) {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
 	if err != nil {
@@ -72,6 +95,9 @@ func denied(text []byte, source, destination string) (int, error) {
 		to := l["destination_namespace"] + "/" + l["destination_account"]
 		if l["destination_account"] == "" {
 			to, _, _ = strings.Cut(l["service"], ":")
+			if address, err := netip.ParseAddrPort(l["service"]); err == nil {
+				to = services[address.Addr().String()]
+			}
 		}
 		if l["enforced"] == "true" && l["source_namespace"]+"/"+l["source_account"] == source && to == destination {
 			sum += int(m.GetCounter().GetValue())

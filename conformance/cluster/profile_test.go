@@ -45,14 +45,16 @@ smi_denied_total{side="server",enforced="true",source_namespace="a",source_accou
 smi_denied_total{side="client",enforced="true",source_namespace="a",source_account="x",destination_namespace="",destination_account="",service="b/y:80"} 3
 smi_denied_total{side="server",enforced="false",source_namespace="a",source_account="x",destination_namespace="b",destination_account="y",service=""} 5
 smi_denied_total{side="server",enforced="true",source_namespace="a",source_account="z",destination_namespace="b",destination_account="y",service=""} 7
+smi_denied_total{side="client",enforced="true",source_namespace="a",source_account="x",destination_namespace="",destination_account="",service="10.96.0.7:80"} 11
+smi_denied_total{side="client",enforced="true",source_namespace="a",source_account="x",destination_namespace="",destination_account="",service="10.96.0.8:80"} 13
 `
-	if n, err := denied([]byte(text), "a/x", "b/y"); n != 5 || err != nil {
-		t.Errorf("%d, %v; wanted 5", n, err)
+	if n, err := denied([]byte(text), map[string]string{"10.96.0.7": "b/y"}, "a/x", "b/y"); n != 16 || err != nil {
+		t.Errorf("%d, %v; wanted 16", n, err)
 	}
-	if n, err := denied([]byte("other_total 1\n"), "a/x", "b/y"); n != 0 || err != nil {
+	if n, err := denied([]byte("other_total 1\n"), nil, "a/x", "b/y"); n != 0 || err != nil {
 		t.Errorf("%d, %v where nothing was denied", n, err)
 	}
-	if _, err := denied([]byte("no metrics {"), "a/x", "b/y"); err == nil {
+	if _, err := denied([]byte("no metrics {"), nil, "a/x", "b/y"); err == nil {
 		t.Error("what is no text of metrics was read as one")
 	}
 }
