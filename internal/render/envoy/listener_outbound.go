@@ -6,7 +6,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/smi-project/smi/mesh"
@@ -21,19 +20,18 @@ const forbiddenHere = "smi: no TrafficTarget allows " + formatSource + " to call
 // grant that comes or goes thus closes no connection of the application's.
 type upstreamInputs struct {
 	// cluster tells that the address is the Service's own.
-	cluster  bool
-	address  string
-	local    uint16
-	source   mesh.Principal
-	key      portKey
-	protocol mesh.Protocol
+	cluster bool
+	address string
+	local   uint16
+	source  mesh.Principal
+	shared  *upstreamChains
 }
 
 // buildUpstream is the listener on the sidecar that stands for a Service's
 // port. The application speaks plaintext to it.
 func buildUpstream(p *parts, in upstreamInputs) *Resource {
 	l := &listenerv3.Listener{
-		Name:             outboundName(in.key),
+		Name:             outboundName(in.shared.key),
 		Address:          socketAddress(in.address, in.local),
 		TcpKeepalive:     keepalive.TcpKeepalive,
 		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
@@ -43,31 +41,51 @@ func buildUpstream(p *parts, in upstreamInputs) *Resource {
 		// another one is an update.
 		l.Name, l.BindToPort = "outbound|"+netip.AddrPortFrom(netip.MustParseAddr(in.address), in.local).String(), no()
 	}
-	own := ownIdentity(in.source)
-	http := func() *listenerv3.FilterChain {
-		return &listenerv3.FilterChain{Name: chainHTTP, Filters: []*listenerv3.Filter{own, httpManagerFilter(p.upstreamHTTP(in))}}
-	}
-	tcp := func() *listenerv3.FilterChain {
-		return &listenerv3.FilterChain{Name: chainTCP, Filters: []*listenerv3.Filter{own, discoveredTCP(tcpName(in.key))}}
-	}
-	switch {
-	case in.protocol.SpeaksHTTP():
-		l.FilterChains = []*listenerv3.FilterChain{http()}
-	case in.protocol == mesh.Undeclared:
+	if len(in.shared.chains) > 1 {
 		sniff(l)
-		l.FilterChains = []*listenerv3.FilterChain{http(), tcp()}
 		l.FilterChainMatcher = byProtocol(toChain(chainHTTP), toChain(chainTCP))
-	default:
-		l.FilterChains = []*listenerv3.FilterChain{tcp()}
 	}
-	return newResource(l.Name, l)
+	a := newAssembly(1 + 2*len(in.shared.chains))
+	a.fields(newPiece(l))
+	for _, c := range in.shared.chains {
+		a.message(fieldFilterChains, p.ownHead(c.name, in.source), c.rest)
+	}
+	return a.piece().resource(l.Name, typeURL(l))
 }
 
-func (p *parts) upstreamHTTP(in upstreamInputs) *hcmv3.HttpConnectionManager {
-	return p.httpManager(httpConfig{
-		stats: "outbound", rds: outboundName(in.key), tags: clientTags(),
-		forbidden: "smi: no TrafficTarget allows " + formatSource + " to call " + in.key.label() + "\n",
-	})
+// upstreamChains are the filter chains of a Service's port but for who sends,
+// the same for all who do. Most of a listener is in them.
+type upstreamChains struct {
+	key    portKey
+	chains []namedChain
+}
+
+// namedChain is a filter chain without its name and its first filter.
+type namedChain struct {
+	name string
+	rest piece
+}
+
+type upstreamChainsInputs struct {
+	key      portKey
+	protocol mesh.Protocol
+}
+
+func buildUpstreamChains(p *parts, in upstreamChainsInputs) *upstreamChains {
+	c := &upstreamChains{key: in.key}
+	add := func(name string, filter *listenerv3.Filter) {
+		c.chains = append(c.chains, namedChain{name, newPiece(&listenerv3.FilterChain{Filters: []*listenerv3.Filter{filter}})})
+	}
+	if in.protocol != mesh.TCP {
+		add(chainHTTP, httpManagerFilter(p.httpManager(httpConfig{
+			stats: "outbound", rds: outboundName(in.key), tags: clientTags(),
+			forbidden: "smi: no TrafficTarget allows " + formatSource + " to call " + in.key.label() + "\n",
+		})))
+	}
+	if !in.protocol.SpeaksHTTP() {
+		add(chainTCP, discoveredTCP(tcpName(in.key)))
+	}
+	return c
 }
 
 // refusedInputs are a Service's port for classes that do not reach it.

@@ -44,6 +44,13 @@ type parts struct {
 	proxyHTTP piece
 	// proxyRoutes are the routes of a class that reaches nothing.
 	proxyRoutes piece
+	// senders are filter chains that state who sends, and nothing more; their holes
+	// are their name, the principal and its server name.
+	senders *template
+	// closedPorts are the chains of ports that no rule opens.
+	closedPorts []chain
+	// closedPods are the chains of what is called by an address and may not be.
+	closedPods []namedChain
 	// refusedLog records connections that no filter chain took.
 	refusedLog []*accesslogv3.AccessLog
 }
@@ -73,8 +80,15 @@ func newParts(o Options) *parts {
 	p.proxyRoutes = newPiece(&routev3.RouteConfiguration{
 		Name: ProxyName, VirtualHosts: []*routev3.VirtualHost{everythingElse}, ValidateClusters: no(),
 	})
+	p.senders = newTemplate(&listenerv3.FilterChain{Name: hole(1), Filters: []*listenerv3.Filter{identityFilter(hole(2), hole(3))}})
+	p.closedPorts, p.closedPods = closedPorts(p), closedPods(p)
 	p.proxyHTTP = newPiece(&listenerv3.FilterChain{Filters: []*listenerv3.Filter{httpManagerFilter(p.httpManager(httpConfig{
 		stats: "outbound", rds: ProxyName, forbidden: forbiddenHere, tags: clientTags(),
 	}))}})
 	return p
+}
+
+// ownHead is a filter chain's name, and the filter that states who sends.
+func (p *parts) ownHead(name string, source mesh.Principal) piece {
+	return p.senders.piece(name, string(source), SourceName(source))
 }

@@ -25,26 +25,28 @@ type Renderer struct {
 	delivery     *memo[mesh.Protocol, *Resource]
 	portListed   *memo[inboundInputs, []chain]
 
-	services   *memo[*mesh.ServicePort, *serviceResources]
-	reached    *memo[*mesh.ServicePort, *upstreamResources]
-	refused    *memo[refusedInputs, *upstreamResources]
-	clusters   *memo[clusterInputs, *Resource]
-	upstreams  *memo[upstreamInputs, *Resource]
-	proxyHosts *memo[*mesh.ServicePort, piece]
-	ownNames   *memo[portKey, piece]
-	proxies    *memo[proxyInputs, *Resource]
-	requests   *memo[proxyInputs, *Resource]
+	services       *memo[*mesh.ServicePort, *serviceResources]
+	reached        *memo[*mesh.ServicePort, *upstreamResources]
+	refused        *memo[refusedInputs, *upstreamResources]
+	clusters       *memo[clusterInputs, *Resource]
+	upstreams      *memo[upstreamInputs, *Resource]
+	upstreamChains *memo[upstreamChainsInputs, *upstreamChains]
+	proxyHosts     *memo[*mesh.ServicePort, piece]
+	ownNames       *memo[portKey, piece]
+	proxies        *memo[proxyInputs, *Resource]
+	requests       *memo[proxyInputs, *Resource]
 	// proxyRoutes depend on all that a class reaches, which the class stands for.
 	proxyRoutes map[*mesh.Workload]*memoEntry[*Resource]
 
 	captures    *memo[captureInputs, *Resource]
 	passthrough *memo[struct{}, *Resource]
-	podChains   *memo[podChainsInputs, []piece]
+	podChains   *memo[mesh.Account, []namedChain]
 	podClusters *memo[mesh.Account, *Resource]
 	// sidecars are the resources of the classes of a cluster, in this rendering.
 	// same are their listeners by version.
-	sidecars map[sidecarKey][]*Resource
-	same     map[string]*memoEntry[*Resource]
+	sidecars    map[sidecarKey][]*Resource
+	same        map[string]*memoEntry[*Resource]
+	podsReached map[mesh.Principal]*podsReached
 
 	outsideRoutes   *memo[outsideInputs, *Resource]
 	outsideListener *memo[struct{}, *Resource]
@@ -123,6 +125,8 @@ func New(o Options) *Renderer {
 		refused:         newMemo(buildRefused),
 		clusters:        newMemo(buildCluster),
 		upstreams:       newMemo(buildUpstream),
+		upstreamChains:  newMemo(buildUpstreamChains),
+		podsReached:     map[mesh.Principal]*podsReached{},
 		proxyHosts:      newMemo(buildProxyHost),
 		ownNames:        newMemo(buildOwnNames),
 		proxies:         newMemo(buildProxy),
@@ -361,7 +365,7 @@ func (r *Renderer) appendUpstreams(out []*Resource, m *mesh.Mesh, p *Proxy, sour
 			if !ok || sp.Protocol == mesh.UDP {
 				continue
 			}
-			in := upstreamInputs{false, p.Placement.SidecarAddress, local, source, keyOf(sp), sp.Protocol}
+			in := upstreamInputs{false, p.Placement.SidecarAddress, local, source, r.upstreamChains.get(r, upstreamChainsInputs{keyOf(sp), sp.Protocol})}
 			out = append(out, r.upstreams.get(r, in))
 			var u *upstreamResources
 			if reaches[keyOf(sp)] {
@@ -424,9 +428,14 @@ func (r *Renderer) sweep() {
 	r.built = 0
 	r.live = r.portGrants.sweep(g) + r.spreads.sweep(g) + r.access.sweep(g) + r.chainAccess.sweep(g) + r.grants.sweep(g) +
 		r.portChains.sweep(g) + r.inbound.sweep(g) + r.inner.sweep(g) + r.applications.sweep(g) +
-		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.reached.sweep(g) + r.refused.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) +
+		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.reached.sweep(g) + r.refused.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) + r.upstreamChains.sweep(g) +
 		r.proxyHosts.sweep(g) + r.ownNames.sweep(g) + r.proxies.sweep(g) + r.requests.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g) +
 		r.delivery.sweep(g) + r.portListed.sweep(g) + r.captures.sweep(g) + r.passthrough.sweep(g) + r.podChains.sweep(g) + r.podClusters.sweep(g)
+	for source, of := range r.podsReached {
+		if of.used != g {
+			delete(r.podsReached, source)
+		}
+	}
 	for version, e := range r.same {
 		if e.used != g {
 			delete(r.same, version)
@@ -437,5 +446,5 @@ func (r *Renderer) sweep() {
 			delete(r.proxyRoutes, w)
 		}
 	}
-	r.live += len(r.proxyRoutes)
+	r.live += len(r.proxyRoutes) + len(r.podsReached) + len(r.same)
 }

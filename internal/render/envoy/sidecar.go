@@ -99,7 +99,7 @@ func (r *Renderer) appendServices(out []*Resource, m *mesh.Mesh, n *node) []*Res
 		}
 		appendCluster(sp)
 		for _, address := range service.ClusterIPs {
-			out = append(out, r.upstreams.get(r, upstreamInputs{true, address, sp.Number, source, keyOf(sp), sp.Protocol}))
+			out = append(out, r.upstreams.get(r, upstreamInputs{true, address, sp.Number, source, r.upstreamChains.get(r, upstreamChainsInputs{keyOf(sp), sp.Protocol})}))
 		}
 		u := r.reached.get(r, sp)
 		if u.routes != nil {
@@ -115,20 +115,35 @@ func (r *Renderer) appendServices(out []*Resource, m *mesh.Mesh, n *node) []*Res
 	return out
 }
 
+// podsReached is the listener for calls to pods by their addresses, as it was
+// built for one who sends.
+type podsReached struct {
+	groups   []*mesh.PodGroup
+	listener *Resource
+	used     uint64
+}
+
 // appendPods adds what calls to pods by their addresses need.
 func (r *Renderer) appendPods(out []*Resource, w *mesh.Workload) []*Resource {
 	source := mesh.PrincipalOf(r.parts.TrustDomain, w.Account)
-	chains := []piece{}
+	var chains []namedChain
 	known := map[mesh.Account]bool{}
 	for _, g := range w.ReachesPods {
 		if len(g.Addresses) == 0 || known[g.Account] {
 			continue
 		}
 		known[g.Account] = true
-		chains = append(chains, r.podChains.get(r, podChainsInputs{source, g.Account})...)
+		chains = append(chains, r.podChains.get(r, g.Account)...)
 		out = append(out, r.podClusters.get(r, g.Account))
 	}
-	return append(out, r.shareEqual(podListener(r.parts, source, w.ReachesPods, chains)))
+	of := r.podsReached[source]
+	if of == nil || !slices.Equal(of.groups, w.ReachesPods) {
+		of = &podsReached{groups: w.ReachesPods, listener: podListener(r.parts, source, w.ReachesPods, chains)}
+		r.podsReached[source] = of
+		r.built++
+	}
+	of.used = r.generation
+	return append(out, of.listener)
 }
 
 // shareEqual returns the resource that was made of the same, where there is one.

@@ -45,14 +45,20 @@ func captured(p *parts, w *mesh.Workload, ipv6 bool, chains []chain) *Resource {
 		l.ListenerFiltersTimeout = seconds(sniffSeconds)
 		l.ContinueOnListenerFiltersTimeout = true
 	}
-	// No rule opens the sidecar's own ports (SP-7), and what came to one of them was
-	// not redirected: to deliver it would bring it here again.
+	return withChains(l, slices.Concat(chains, p.closedPorts)).resource(l.Name, typeURL(l))
+}
+
+// closedPorts are the chains of the sidecar's own ports, which no rule opens
+// (SP-7). What came to one of them was not redirected: to deliver it would bring
+// it here again.
+func closedPorts(p *parts) []chain {
+	var chains []chain
 	for _, port := range mesh.SidecarPorts() {
 		refused := portChain(strconv.Itoa(int(port))+"|refused", port)
 		refused.Filters = []*listenerv3.Filter{tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog([]tag{{TagSide, "server"}, {TagGrant, Denied}})))}
 		chains = append(chains, chain{own: newPiece(refused)})
 	}
-	return withChains(l, chains).resource(l.Name, typeURL(l))
+	return chains
 }
 
 // deliveryName is the name of the cluster of the application of a pod on a

@@ -28,25 +28,31 @@ func buildPodCluster(p *parts, account mesh.Account) *Resource {
 	return newResource(c.Name, c)
 }
 
-// podChainsInputs are what the filter chains to an account's pods depend on.
-type podChainsInputs struct {
-	source  mesh.Principal
-	account mesh.Account
+// buildPodChains are the chains to an account's pods, for HTTP and for other
+// bytes, the same for all who send. There is no split (TS-1).
+func buildPodChains(p *parts, account mesh.Account) []namedChain {
+	tags := with(clientTags(), tag{TagSide, "client"}, tag{TagDestination, string(mesh.PrincipalOf(p.TrustDomain, account))},
+		tag{TagWorkload, ""}, tag{TagPod, ""}, tag{TagService, ""}, tag{TagBackend, ""}, tag{TagSplit, ""})
+	route := &routev3.Route{Match: everything(), Action: toCluster(podsName(account)), Metadata: routeMetadata(map[string]string{"side": "client"})}
+	tcp := tcpFilter(tcpProxy(pods, podsName(account), p.tcpLog(with(tags, tag{TagGrant, ""}))))
+	return []namedChain{
+		podChain(podChainName(chainHTTP, account), podHTTP(p, httpConfig{tags: tags}, route)),
+		podChain(podChainName(chainTCP, account), tcp),
+	}
 }
 
-// buildPodChains are the chains to an account's pods, for HTTP and for other
-// bytes. There is no split (TS-1).
-func buildPodChains(p *parts, in podChainsInputs) []piece {
-	own := ownIdentity(in.source)
-	tags := with(clientTags(), tag{TagSide, "client"}, tag{TagDestination, string(mesh.PrincipalOf(p.TrustDomain, in.account))},
-		tag{TagWorkload, ""}, tag{TagPod, ""}, tag{TagService, ""}, tag{TagBackend, ""}, tag{TagSplit, ""})
-	route := &routev3.Route{Match: everything(), Action: toCluster(podsName(in.account)), Metadata: routeMetadata(map[string]string{"side": "client"})}
-	http := podHTTP(p, httpConfig{tags: tags}, route)
-	tcp := tcpFilter(tcpProxy(pods, podsName(in.account), p.tcpLog(with(tags, tag{TagGrant, ""}))))
-	return []piece{
-		newPiece(&listenerv3.FilterChain{Name: podChainName(chainHTTP, in.account), Filters: []*listenerv3.Filter{own, http}}),
-		newPiece(&listenerv3.FilterChain{Name: podChainName(chainTCP, in.account), Filters: []*listenerv3.Filter{own, tcp}}),
+// closedPods are the chains of what is called by an address and may not be. A
+// connection that was refused must not be kept: it would be refused for ever,
+// whatever is granted meanwhile.
+func closedPods(p *parts) []namedChain {
+	return []namedChain{
+		podChain(chainHTTP, podHTTP(p, httpConfig{tags: clientTags(), once: true}, refuse(""))),
+		podChain(chainDenied, tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog(deniedTags)))),
 	}
+}
+
+func podChain(name string, filter *listenerv3.Filter) namedChain {
+	return namedChain{name, newPiece(&listenerv3.FilterChain{Filters: []*listenerv3.Filter{filter}})}
 }
 
 func podHTTP(p *parts, c httpConfig, route *routev3.Route) *listenerv3.Filter {
@@ -58,8 +64,7 @@ func podHTTP(p *parts, c httpConfig, route *routev3.Route) *listenerv3.Filter {
 // podListener takes what is called by the address of a pod, and what a class
 // does not reach: HTTP gets a 403 there, and other connections are closed
 // (AC-12).
-func podListener(p *parts, source mesh.Principal, groups []*mesh.PodGroup, chains []piece) *Resource {
-	own := ownIdentity(source)
+func podListener(p *parts, source mesh.Principal, groups []*mesh.PodGroup, chains []namedChain) *Resource {
 	l := &listenerv3.Listener{
 		Name:              pods,
 		ListenerSpecifier: &listenerv3.Listener_InternalListener{InternalListener: &listenerv3.Listener_InternalListenerConfig{}},
@@ -68,17 +73,12 @@ func podListener(p *parts, source mesh.Principal, groups []*mesh.PodGroup, chain
 	sniff(l)
 	// Where the server may speak first, nothing is waited for (PR-2).
 	l.ListenerFilters[len(l.ListenerFilters)-1].FilterDisabled = onPorts(silentPorts(groups))
-	// A connection that was refused must not be kept: it would be refused for ever,
-	// whatever is granted meanwhile.
-	refused := []piece{
-		newPiece(&listenerv3.FilterChain{Name: chainHTTP, Filters: []*listenerv3.Filter{own, podHTTP(p, httpConfig{tags: clientTags(), once: true}, refuse(""))}}),
-		newPiece(&listenerv3.FilterChain{Name: chainDenied, Filters: []*listenerv3.Filter{own, tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog(deniedTags)))}}),
-	}
 	l.FilterChainMatcher = podMatcher(groups)
-	a := newAssembly(1 + len(refused) + len(chains))
+	all := slices.Concat(p.closedPods, chains)
+	a := newAssembly(1 + 2*len(all))
 	a.fields(newPiece(l))
-	for _, c := range append(refused, chains...) {
-		a.message(fieldFilterChains, c)
+	for _, c := range all {
+		a.message(fieldFilterChains, p.ownHead(c.name, source), c.rest)
 	}
 	return a.piece().resource(l.Name, typeURL(l))
 }
