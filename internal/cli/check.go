@@ -15,16 +15,25 @@ import (
 	"github.com/smi-project/smi/mesh"
 )
 
-const checkLong = `Check reads manifests and says what in them is wrong, has no effect, or probably
-means something else than its author thinks. It needs no cluster.
+const checkLong = `Check reads manifests, or a cluster, and says what in them is wrong, has no
+effect, or probably means something else than its author thinks.
+
+With -f it reads files and needs no cluster. Without, it reads the cluster that
+kubectl would, all of it, and tells what it finds in one namespace; with -A, in
+all.
 
 Every finding names the object, the rule, and what to do. Errors are parts that
 have no effect; warnings are what was probably not meant.
 
 Exit codes: 0 there is no error; 1 there is one, or with --strict a warning;
-2 the arguments make no sense, or a path cannot be read.`
+2 the arguments make no sense, or a path or the cluster cannot be read.`
 
-const checkExample = `  # A folder, with all folders below it
+const checkExample = `  # The namespace of kubectl's context; one by its name; all of another context
+  smi check
+  smi check -n shop
+  smi check -A --context staging
+
+  # A folder, with all folders below it
   smi check -f manifests/
 
   # What a tool writes
@@ -35,17 +44,18 @@ const checkExample = `  # A folder, with all folders below it
 
 func checkCommand(app *App) *cobra.Command {
 	var (
-		paths  []string
+		f      inputFlags
 		strict bool
 	)
 	format := formatTable
 	cmd := &cobra.Command{
-		Use:     "check -f PATH...",
-		Short:   "Say what is wrong with manifests",
+		Use:     "check [-f PATH... | -n NAMESPACE | -A]",
+		Short:   "Say what is wrong with manifests, or in a cluster",
 		Long:    checkLong,
 		Example: checkExample,
-		RunE: func(_ *cobra.Command, args []string) error {
-			in, err := app.load(append(paths, args...))
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.paths = append(f.paths, args...)
+			in, err := app.load(cmd, &f)
 			if err != nil {
 				return err
 			}
@@ -67,7 +77,8 @@ func checkCommand(app *App) *cobra.Command {
 			}
 		},
 	}
-	addPathFlag(cmd, &paths)
+	f.register(cmd)
+	f.registerEverywhere(cmd)
 	addFormatFlag(cmd, &format)
 	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings too")
 	return cmd
@@ -76,7 +87,7 @@ func checkCommand(app *App) *cobra.Command {
 // checkResult is what smi check answers.
 type checkResult struct {
 	OK bool `json:"ok"`
-	// Objects is how many were read, the pods of a workload counted as one.
+	// Objects is how many were checked, the pods of a file's workload counted as one.
 	Objects  int            `json:"objects"`
 	Errors   int            `json:"errors"`
 	Warnings int            `json:"warnings"`
@@ -96,23 +107,29 @@ type checkFinding struct {
 const kindFile = "File"
 
 func checked(in *input, strict bool) *checkResult {
-	owners := podOwners(in.files)
-	r := &checkResult{Objects: len(in.files.Objects) + len(in.files.Workloads) - len(owners), Findings: []checkFinding{}}
-	for _, f := range in.files.Findings {
-		r.add(placed(f))
+	r := &checkResult{Objects: in.count(), Findings: []checkFinding{}}
+	if in.files != nil {
+		for _, f := range in.files.Findings {
+			r.add(placed(f))
+		}
 	}
+	owners := in.owners()
 	seen := map[mesh.Finding]bool{}
 	for _, f := range in.mesh.Findings {
 		// The pods of one workload are written once and wrong alike.
 		if owner, owned := owners[f.Object]; owned {
 			f.Object = owner
 		}
-		if seen[f] {
+		if seen[f] || !in.about(f.Object) {
 			continue
 		}
 		seen[f] = true
-		at, _ := in.files.Where(f.Object)
-		r.add(checkFinding{Finding: f, File: at.File, Line: at.Line})
+		found := checkFinding{Finding: f}
+		if in.files != nil {
+			at, _ := in.files.Where(f.Object)
+			found.File, found.Line = at.File, at.Line
+		}
+		r.add(found)
 	}
 	r.OK = r.Errors == 0 && (!strict || r.Warnings == 0)
 	slices.SortStableFunc(r.Findings, func(a, b checkFinding) int {
@@ -162,13 +179,30 @@ func (r *checkResult) unreadable() bool {
 	return slices.ContainsFunc(r.Findings, func(f checkFinding) bool { return f.Object.Kind == kindFile && f.Reason == "Unreadable" })
 }
 
-// podOwners returns the workloads of the pods that were made of them.
-func podOwners(files *file.Result) map[mesh.ObjectRef]mesh.ObjectRef {
+// owners are the workloads of the pods that belong to one.
+func (in *input) owners() map[mesh.ObjectRef]mesh.ObjectRef {
+	if in.cluster != nil {
+		return in.cluster.owners()
+	}
 	owners := map[mesh.ObjectRef]mesh.ObjectRef{}
-	for _, w := range files.Workloads {
+	for _, w := range in.files.Workloads {
 		for _, pod := range w.Pods {
 			owners[mesh.ObjectRef{Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}] = mesh.ObjectRef{Kind: w.Kind, Namespace: w.Name.Namespace, Name: w.Name.Name}
 		}
 	}
 	return owners
+}
+
+// count is how many objects are asked about; the pods of a file's workload are one.
+func (in *input) count() int {
+	if in.cluster == nil {
+		return len(in.files.Objects) + len(in.files.Workloads) - len(in.owners())
+	}
+	n := 0
+	for _, o := range in.cluster.objects {
+		if in.cluster.namespace == "" || o.GetNamespace() == in.cluster.namespace {
+			n++
+		}
+	}
+	return n
 }

@@ -32,6 +32,14 @@ type proxyResource struct {
 // range that RFC 5737 keeps for documentation.
 var nowhere = envoy.Placement{SidecarAddress: "192.0.2.1", AppAddress: "192.0.2.2"}
 
+// placement is where the sidecars are.
+func (in *input) placement() envoy.Placement {
+	if in.cluster == nil {
+		return nowhere
+	}
+	return envoy.Placement{Cluster: true, IPv6: in.cluster.ipv6()}
+}
+
 // parseAccountFilter returns the account whose proxies are wanted, the zero one
 // for all.
 func parseAccountFilter(account, output string) (mesh.Account, error) {
@@ -50,8 +58,8 @@ func parseAccountFilter(account, output string) (mesh.Account, error) {
 
 // printEnvoy prints what is rendered for each class of pods: a YAML document
 // each, or one JSON list.
-func (a *App) printEnvoy(m *mesh.Mesh, account mesh.Account, asJSON bool) error {
-	classes, err := renderClasses(m, account)
+func (a *App) printEnvoy(in *input, account mesh.Account, asJSON bool) error {
+	classes, err := renderClasses(in, account)
 	if err != nil {
 		return err
 	}
@@ -110,8 +118,8 @@ func indented(out *bytes.Buffer, text []byte, first, others string) {
 	}
 }
 
-func renderClasses(m *mesh.Mesh, account mesh.Account) ([]proxyClass, error) {
-	workloads := slices.DeleteFunc(slices.Clone(m.Workloads), func(w *mesh.Workload) bool {
+func renderClasses(in *input, account mesh.Account) ([]proxyClass, error) {
+	workloads := slices.DeleteFunc(slices.Clone(in.shown().Workloads), func(w *mesh.Workload) bool {
 		return account != mesh.Account{} && w.Account != account
 	})
 	slices.SortFunc(workloads, func(a, b *mesh.Workload) int {
@@ -119,9 +127,9 @@ func renderClasses(m *mesh.Mesh, account mesh.Account) ([]proxyClass, error) {
 	})
 	proxies := make([]envoy.Proxy, len(workloads))
 	for i, w := range workloads {
-		proxies[i] = envoy.Proxy{Node: w.Pods[0].String(), Workload: w, Placement: nowhere}
+		proxies[i] = envoy.Proxy{Node: w.Pods[0].String(), Workload: w, Placement: in.placement()}
 	}
-	rendered := envoy.New(envoy.Options{TrustDomain: m.TrustDomain}).Render(m, proxies, envoy.Epochs{})
+	rendered := envoy.New(in.rendering()).Render(in.mesh, proxies, envoy.Epochs{})
 	classes := make([]proxyClass, len(workloads))
 	for i, w := range workloads {
 		classes[i].Account = w.Account.String()

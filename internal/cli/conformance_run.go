@@ -20,6 +20,7 @@ import (
 	"github.com/smi-project/smi/conformance/provenance"
 	"github.com/smi-project/smi/conformance/report"
 	"github.com/smi-project/smi/conformance/standalone"
+	"github.com/smi-project/smi/internal/kube"
 )
 
 // conformanceRunFlags are the flags of smi conformance run.
@@ -27,7 +28,7 @@ type conformanceRunFlags struct {
 	choice   caseChoice
 	claim    string
 	profile  string
-	cluster  clusterFlags
+	cluster  kube.Connection
 	image    string
 	envoy    string
 	sample   string
@@ -76,7 +77,7 @@ func conformanceRunners(app *App) []*cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.claim, "claim", "", "`FILE` with what the mesh is to be held to, in place of all that it claims")
 	flags.StringVar(&f.profile, "profile", "", "run on a cluster with the mesh of this profile: a `NAME` ("+strings.Join(cluster.Profiles(), ", ")+") or a file")
-	f.cluster.register(flags)
+	addConnectionFlags(cmd, &f.cluster)
 	flags.StringVar(&f.image, "image", "smi-sample:latest", "the sample service's `IMAGE` on the cluster")
 	flags.StringVar(&f.envoy, "envoy", "", "path of Envoy; $ENVOY, the PATH and the tool cache are tried otherwise")
 	flags.StringVar(&f.sample, "sample", "", "path of smi-sample, the workloads' program (default beside this program, or on the PATH)")
@@ -242,11 +243,11 @@ func (a *App) target(ctx context.Context, f *conformanceRunFlags) (conformance.T
 	if err != nil {
 		return nil, err
 	}
-	config, platform, err := f.cluster.load()
+	reached, err := f.cluster.Cluster()
 	if err != nil {
 		return nil, err
 	}
-	return cluster.New(ctx, cluster.Options{Config: config, Platform: platform, Profile: profile, Image: f.image})
+	return cluster.New(ctx, cluster.Options{Config: reached.Config, Platform: reached.Name(), Profile: profile, Image: f.image})
 }
 
 // readProfile reads a profile of this program, or a file.

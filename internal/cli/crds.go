@@ -49,6 +49,7 @@ func groupCommand(cmd *cobra.Command) *cobra.Command {
 func addConnectionFlags(cmd *cobra.Command, c *kube.Connection) {
 	cmd.Flags().StringVar(&c.Kubeconfig, "kubeconfig", "", "`FILE` that says how to reach the cluster (default $KUBECONFIG or ~/.kube/config)")
 	cmd.Flags().StringVar(&c.Context, "context", "", "`NAME` of a context in that file (default the current one)")
+	completeFlag(cmd, "context", completeContexts(c))
 }
 
 // line prints a line that may hold words from the cluster.

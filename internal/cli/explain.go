@@ -17,8 +17,12 @@ TrafficTarget and rule, where does it go, and with which probability?
 It follows the traffic splits of the Service and asks at every destination that
 the request may reach. It is allowed where all of them allow it.
 
+With -f it reads files. Without, it reads the cluster that kubectl would; names
+without a namespace are then of the context's, or of -n.
+
 Exit codes: 0 it is allowed; 1 it is denied, wholly or in part; 2 there is no
-such Service or port, the arguments make no sense, or a file cannot be read.`
+such Service or port, the arguments make no sense, or a file or the cluster
+cannot be read.`
 
 const explainExample = `  # May the bookbuyer buy books?
   smi explain --from bookbuyer/bookbuyer --to bookstore/bookstore:9080 --path /buy -f manifests/
@@ -29,6 +33,9 @@ const explainExample = `  # May the bookbuyer buy books?
   # A connection whose bytes are not HTTP
   smi explain --from shop/cart --to shop/mysql:3306 --tcp -f shop.yaml
 
+  # In the cluster that kubectl speaks with
+  smi explain -n shop --from web --to cart:80 --path /items
+
   # For a program
   smi explain --from shop/web --to shop/cart:80 -o json -f shop.yaml`
 
@@ -37,7 +44,7 @@ const outside = "outside"
 
 // explainFlags are the flags as they were written.
 type explainFlags struct {
-	paths   []string
+	input   inputFlags
 	format  format
 	from    string
 	to      string
@@ -50,13 +57,13 @@ type explainFlags struct {
 func explainCommand(app *App) *cobra.Command {
 	f := explainFlags{format: formatTable}
 	cmd := &cobra.Command{
-		Use:     "explain --from NAMESPACE/SERVICEACCOUNT --to NAMESPACE/SERVICE:PORT -f PATH...",
+		Use:     "explain --from NAMESPACE/SERVICEACCOUNT --to NAMESPACE/SERVICE:PORT [-f PATH... | -n NAMESPACE]",
 		Short:   "Say whether a request is allowed, why, and where it goes",
 		Long:    explainLong,
 		Example: explainExample,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f.paths = append(f.paths, args...)
-			return runExplain(cmd, app, f)
+			f.input.paths = append(f.input.paths, args...)
+			return runExplain(cmd, app, &f)
 		},
 	}
 	flags := cmd.Flags()
@@ -66,10 +73,10 @@ func explainCommand(app *App) *cobra.Command {
 	flags.StringVar(&f.path, "path", "/", "path of the request, with or without a query")
 	flags.StringArrayVarP(&f.headers, "header", "H", nil, "`NAME=VALUE` of a header of the request; may be repeated")
 	flags.BoolVar(&f.tcp, "tcp", false, "ask for a TCP connection whose bytes are not HTTP")
-	addPathFlag(cmd, &f.paths)
+	f.input.register(cmd)
 	addFormatFlag(cmd, &f.format)
 	completions := map[string]cobra.CompletionFunc{
-		"from": app.completeFrom(&f.paths, accountNames), "to": app.completeFrom(&f.paths, servicePorts),
+		"from": app.completeFrom(&f.input.paths, accountNames), "to": app.completeFrom(&f.input.paths, servicePorts),
 		"method": cobra.NoFileCompletions, "header": cobra.NoFileCompletions, "path": cobra.NoFileCompletions,
 	}
 	for name, complete := range completions {
@@ -80,7 +87,7 @@ func explainCommand(app *App) *cobra.Command {
 	return cmd
 }
 
-func runExplain(cmd *cobra.Command, app *App, f explainFlags) error {
+func runExplain(cmd *cobra.Command, app *App, f *explainFlags) error {
 	q, err := f.question()
 	if err != nil {
 		return err
@@ -92,7 +99,7 @@ func runExplain(cmd *cobra.Command, app *App, f explainFlags) error {
 			}
 		}
 	}
-	in, err := app.load(f.paths)
+	in, err := app.load(cmd, &f.input)
 	if err != nil {
 		return err
 	}
@@ -120,7 +127,7 @@ func runExplain(cmd *cobra.Command, app *App, f explainFlags) error {
 }
 
 // question reads what the flags ask.
-func (f explainFlags) question() (explain.Question, error) {
+func (f *explainFlags) question() (explain.Question, error) {
 	q := explain.Question{Connection: f.tcp, Method: f.method, Path: f.path}
 	var ok bool
 	switch {
@@ -129,12 +136,12 @@ func (f explainFlags) question() (explain.Question, error) {
 	case f.to == "":
 		return q, UsageErrorf("--to is missing: where the request is sent, as NAMESPACE/SERVICE:PORT")
 	}
-	if q.From, ok = parseName(f.from); !ok && f.from != outside {
+	if q.From, ok = f.name(f.from); !ok && f.from != outside {
 		return q, UsageErrorf("--from %q is not of the form NAMESPACE/SERVICEACCOUNT", f.from)
 	}
 	service, port, _ := strings.Cut(f.to, ":")
 	number, err := strconv.ParseUint(port, 10, 16)
-	if q.To, ok = parseName(service); !ok || err != nil || number == 0 {
+	if q.To, ok = f.name(service); !ok || err != nil || number == 0 {
 		return q, UsageErrorf("--to %q is not of the form NAMESPACE/SERVICE:PORT, such as shop/cart:80", f.to)
 	}
 	q.Port = uint16(number)
@@ -157,6 +164,14 @@ func (f explainFlags) question() (explain.Question, error) {
 		q.Headers = append(q.Headers, explain.Header{Name: h[:i], Value: value})
 	}
 	return q, nil
+}
+
+// name reads NAMESPACE/NAME, or in a cluster a name alone.
+func (f *explainFlags) name(s string) (mesh.Name, bool) {
+	if len(f.input.paths) == 0 && s != outside && !strings.Contains(s, "/") {
+		s = f.input.defaultNamespace() + "/" + s
+	}
+	return parseName(s)
 }
 
 // parseName reads NAMESPACE/NAME.

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/smi-project/smi/internal/compile"
@@ -14,11 +15,16 @@ import (
 type meaning struct {
 	trustDomain string
 	mode        string
+	flags       *pflag.FlagSet
 }
 
+// set tells whether a flag was given.
+func (m *meaning) set(name string) bool { return m.flags.Changed(name) }
+
 func (m *meaning) register(root *cobra.Command) {
+	m.flags = root.PersistentFlags()
 	m.mode = string(mesh.Strict)
-	root.PersistentFlags().StringVar(&m.trustDomain, "trust-domain", "cluster.local", "SPIFFE trust `domain` of the mesh")
+	root.PersistentFlags().StringVar(&m.trustDomain, "trust-domain", "cluster.local", "SPIFFE trust `domain` of the mesh; a cluster says it by itself")
 	modes := []string{string(mesh.Strict), string(mesh.Permissive), string(mesh.Audit)}
 	addChoiceFlag(root, choice{&m.mode, modes}, true, [2]string{"mode", ""},
 		"what happens to traffic that nothing allows, in namespaces whose label smi-spec.io/access does not say")

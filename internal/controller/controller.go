@@ -193,7 +193,7 @@ func (c *Controller) podCIDRs(ranges []netip.Prefix) {
 	c.ranges = ranges
 	if plane := c.plane.Load(); plane != nil && len(c.options.Config.PodCIDRs) == 0 {
 		c.log.Info("the ranges of pods have changed", "ranges", ranges)
-		plane.Reconfigure(c.options.compileConfig(ranges))
+		plane.Reconfigure(c.options.Config.Meaning(ranges))
 	}
 }
 

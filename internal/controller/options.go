@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"strings"
 
 	"github.com/go-logr/logr"
@@ -15,10 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"github.com/smi-project/smi/internal/compile"
 	"github.com/smi-project/smi/internal/config"
 	"github.com/smi-project/smi/internal/inject"
-	"github.com/smi-project/smi/internal/render/envoy"
 )
 
 // Options are what a controller is made of.
@@ -86,34 +83,6 @@ func (o *Options) serviceNames() []string {
 	return []string{short, short + "." + o.Config.ClusterDomain}
 }
 
-// compileConfig is what the configuration says of the meaning of resources. The
-// nodes' ranges count where the configuration has none.
-func (o *Options) compileConfig(nodes []netip.Prefix) compile.Config {
-	ranges := prefixes(o.Config.PodCIDRs)
-	if len(ranges) == 0 {
-		ranges = nodes
-	}
-	return compile.Config{
-		TrustDomain: o.Config.TrustDomain, ClusterDomain: o.Config.ClusterDomain,
-		Mode: o.Config.Mode, Floor: o.Config.ModeFloor, Sidecars: true, Ranges: ranges,
-		ExcludeInbound: o.Config.Exclude.InboundPorts,
-	}
-}
-
-func (o *Options) renderOptions() envoy.Options {
-	options := envoy.Options{
-		TrustDomain: o.Config.TrustDomain, ClusterDomain: o.Config.ClusterDomain,
-		EncodedSlashes: o.Config.EncodedSlashes, RefuseOutside: o.Config.Egress == config.DenyEgress,
-		Metrics: map[config.Metrics]envoy.Metrics{
-			config.MetricsALS: envoy.ALS, config.MetricsStats: envoy.Stats, config.MetricsNone: envoy.NoMetrics,
-		}[o.Config.Metrics],
-	}
-	if o.Config.AccessLog {
-		options.AccessLogPath = "/dev/stdout"
-	}
-	return options
-}
-
 func (o *Options) injectOptions() inject.Options {
 	c := o.Config
 	image := c.Image.Name + ":" + cmp.Or(c.Image.Tag, o.Version)
@@ -124,9 +93,9 @@ func (o *Options) injectOptions() inject.Options {
 		Image: image, PullPolicy: c.Image.PullPolicy, PullSecrets: c.Image.PullSecrets,
 		Controller: o.serviceNames()[0] + ":15012", TrustDomain: c.TrustDomain,
 		LogLevel: c.Sidecar.LogLevel, PreStopSeconds: int64(*c.Sidecar.PreStopSeconds),
-		ExcludeInbound: c.Exclude.InboundPorts, ExcludeOutbound: c.Exclude.OutboundPorts, ExcludeCIDRs: prefixes(c.Exclude.CIDRs),
+		ExcludeInbound: c.Exclude.InboundPorts, ExcludeOutbound: c.Exclude.OutboundPorts, ExcludeCIDRs: config.Prefixes(c.Exclude.CIDRs),
 		SystemNamespaces: append([]string{o.Namespace}, c.Exclude.Namespaces...),
-		Mode:             o.compileConfig(nil).ModeOf,
+		Mode:             c.Meaning(nil).ModeOf,
 		Version:          o.Version,
 	}
 	if c.Sidecar.Resources != nil {
@@ -135,15 +104,6 @@ func (o *Options) injectOptions() inject.Options {
 		options.Resources = corev1.ResourceRequirements{Requests: defaultRequests()}
 	}
 	return options
-}
-
-// prefixes are ranges that the configuration has validated.
-func prefixes(written []string) []netip.Prefix {
-	var all []netip.Prefix
-	for _, text := range written {
-		all = append(all, netip.MustParsePrefix(text))
-	}
-	return all
 }
 
 // LogTo has the libraries of Kubernetes log to the process's logger.

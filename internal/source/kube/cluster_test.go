@@ -199,28 +199,25 @@ func statusIsNoChange(t *testing.T, c client.Client, s *store.Store, source *kub
 func TestLoad(t *testing.T) {
 	config, c, _ := world(t)
 	create(t, c, &corev1.Namespace{ObjectMeta: meta("", "shop")}, pod("default", "web"), pod("shop", "till"))
-	for _, test := range []struct {
-		namespaces []string
-		want       []string
-	}{{nil, []string{"till", "web"}}, {[]string{"shop"}, []string{"till"}}} {
-		objects, err := kube.Load(context.Background(), config, test.namespaces...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var pods []string
-		namespaces := 0
-		for _, o := range objects {
-			switch o := o.(type) {
-			case *corev1.Pod:
-				pods = append(pods, o.Name)
-			case *corev1.Namespace:
-				namespaces++
-			}
-		}
-		slices.Sort(pods)
-		if !slices.Equal(pods, test.want) || namespaces < 2 {
-			t.Errorf("of %v: pods %v and %d namespaces, want %v and all namespaces", test.namespaces, pods, namespaces, test.want)
-		}
-		store.New().Replace(objects) // which has a table for each
+	node := &corev1.Node{ObjectMeta: meta("", "worker"), Spec: corev1.NodeSpec{PodCIDRs: []string{"10.1.0.0/24"}}}
+	create(t, c, node)
+	said := map[string]int{}
+	loaded, err := kube.Load(context.Background(), config, func(kind string, n int) { said[kind] = n })
+	if err != nil {
+		t.Fatal(err)
 	}
+	var pods []string
+	for _, o := range loaded.Objects {
+		if pod, ok := o.(*corev1.Pod); ok {
+			pods = append(pods, pod.Name)
+		}
+	}
+	slices.Sort(pods)
+	if want := []string{"till", "web"}; !slices.Equal(pods, want) || said["Pod"] != len(want) {
+		t.Errorf("pods %v, of which %d were told, want %v", pods, said["Pod"], want)
+	}
+	if want := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/24")}; !slices.Equal(loaded.PodCIDRs, want) || said["Namespace"] < 2 {
+		t.Errorf("ranges %v and %d namespaces, want %v and all namespaces", loaded.PodCIDRs, said["Namespace"], want)
+	}
+	store.New().Replace(loaded.Objects) // which has a table for each
 }

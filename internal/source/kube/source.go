@@ -280,18 +280,22 @@ func (s *Source) node(name string, written []string) {
 	if written == nil {
 		delete(s.nodes, name)
 	}
+	if all := ranges(s.nodes); !slices.Equal(all, s.ranges) {
+		s.ranges = all
+		s.config.PodCIDRs(slices.Clone(all))
+	}
+}
+
+// ranges are those that nodes say, by their names, sorted.
+func ranges(nodes map[string][]string) []netip.Prefix {
 	var all []netip.Prefix
-	for _, ranges := range s.nodes {
-		for _, text := range ranges {
+	for _, written := range nodes {
+		for _, text := range written {
 			if prefix, err := netip.ParsePrefix(text); err == nil {
 				all = append(all, prefix.Masked())
 			}
 		}
 	}
 	slices.SortFunc(all, netip.Prefix.Compare)
-	all = slices.Compact(all)
-	if !slices.Equal(all, s.ranges) {
-		s.ranges = all
-		s.config.PodCIDRs(slices.Clone(all))
-	}
+	return slices.Compact(all)
 }

@@ -1,0 +1,44 @@
+package config
+
+import (
+	"net/netip"
+
+	"github.com/smi-project/smi/internal/compile"
+	"github.com/smi-project/smi/internal/render/envoy"
+)
+
+// Meaning is what the configuration says of the meaning of resources. The ranges of
+// the nodes' pods count where the configuration has none.
+func (c *Controller) Meaning(nodes []netip.Prefix) compile.Config {
+	ranges := Prefixes(c.PodCIDRs)
+	if len(ranges) == 0 {
+		ranges = nodes
+	}
+	return compile.Config{
+		TrustDomain: c.TrustDomain, ClusterDomain: c.ClusterDomain,
+		Mode: c.Mode, Floor: c.ModeFloor, Sidecars: true, Ranges: ranges,
+		ExcludeInbound: c.Exclude.InboundPorts,
+	}
+}
+
+// Rendering is what the configuration says of what proxies are told.
+func (c *Controller) Rendering() envoy.Options {
+	options := envoy.Options{
+		TrustDomain: c.TrustDomain, ClusterDomain: c.ClusterDomain,
+		EncodedSlashes: c.EncodedSlashes, RefuseOutside: c.Egress == DenyEgress,
+		Metrics: map[Metrics]envoy.Metrics{MetricsALS: envoy.ALS, MetricsStats: envoy.Stats, MetricsNone: envoy.NoMetrics}[c.Metrics],
+	}
+	if c.AccessLog {
+		options.AccessLogPath = "/dev/stdout"
+	}
+	return options
+}
+
+// Prefixes are ranges that the configuration has validated.
+func Prefixes(written []string) []netip.Prefix {
+	var all []netip.Prefix
+	for _, text := range written {
+		all = append(all, netip.MustParsePrefix(text))
+	}
+	return all
+}
