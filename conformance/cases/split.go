@@ -102,9 +102,9 @@ var splitRoots = []*conformance.Case{
 		Run: func(t *conformance.T) {
 			t.Apply("ts_grants.yaml", "ts_01_headless.yaml")
 			// Each has a connection of its own, as names may be all that such a mesh chooses by.
-			toHeadless := conformance.Client.Get("headless", 80, "/").Header("Connection", "close")
+			toHeadless := conformance.Client.Get("headless", 8080, "/").Header("Connection", "close")
 			ownPods(t, toHeadless)
-			t.Denied(conformance.Guest.Get("headless", 80, "/"))
+			t.Denied(conformance.Guest.Get("headless", 8080, "/"))
 		},
 	},
 }

@@ -34,8 +34,8 @@ type Options struct {
 	Profile  *Profile
 	// Image is that of the sample service, which nodes can pull or have.
 	Image string
-	// SettleTime bounds the wait after a change, StartTime the wait for workloads; a
-	// minute and five minutes if zero.
+	// SettleTime bounds the wait after a change, which may be one of workloads,
+	// StartTime the wait for the first workloads; two and five minutes if zero.
 	SettleTime, StartTime time.Duration
 }
 
@@ -58,7 +58,7 @@ var (
 // since Close would remove what somebody else may need.
 func New(ctx context.Context, o Options) (*Target, error) {
 	if o.SettleTime == 0 {
-		o.SettleTime = time.Minute
+		o.SettleTime = 2 * time.Minute
 	}
 	if o.StartTime == 0 {
 		o.StartTime = 5 * time.Minute

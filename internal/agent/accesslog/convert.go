@@ -159,7 +159,8 @@ func (c *converter) http(r *record, e *Entry) {
 			e.GRPCStatus = int(n)
 		}
 	}
-	if bytes.HasPrefix(r.details, []byte("rbac_access_denied")) {
+	// The second is asked for on a connection from when it could be reached.
+	if bytes.HasPrefix(r.details, []byte("rbac_access_denied")) || e.Code == 403 && bytes.Equal(r.details, []byte("cluster_not_found")) {
 		e.Denied = true
 	}
 }

@@ -90,12 +90,15 @@ func (o Options) httpManager(c httpConfig) *hcmv3.HttpConnectionManager {
 const refusedUpgrade = "smi: upgrades other than websocket are refused\n"
 
 // localReplies gives what the proxy refuses a short plain body (AC-12). 403 is
-// also Envoy's answer to an upgrade that it does not take.
+// also Envoy's answer to an upgrade that it does not take. A cluster that is gone
+// is that of something which the class may not reach any more, asked for on a
+// connection that is older.
 func localReplies(forbidden string) *hcmv3.LocalReplyConfig {
 	mappers := []*hcmv3.ResponseMapper{
 		{Filter: allOf(statusIs403(), upgrade(websocket)), BodyFormatOverride: text(forbidden)},
 		{Filter: allOf(statusIs403(), upgrade(anything)), BodyFormatOverride: text(refusedUpgrade)},
 		{Filter: statusIs403(), BodyFormatOverride: text(forbidden)},
+		{Filter: withFlags("NC"), StatusCode: wrapperspb.UInt32(403), BodyFormatOverride: text(forbidden)},
 	}
 	if forbidden == "" {
 		mappers = mappers[1:2]
@@ -105,6 +108,13 @@ func localReplies(forbidden string) *hcmv3.LocalReplyConfig {
 
 func allOf(filters ...*accesslogv3.AccessLogFilter) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{AndFilter: &accesslogv3.AndFilter{Filters: filters}}}
+}
+
+// withFlags selects what has one of the response flags.
+func withFlags(flags ...string) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
+		ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: flags},
+	}}
 }
 
 func statusIs403() *accesslogv3.AccessLogFilter {

@@ -213,9 +213,7 @@ func (t *chainTemplate) with(label string) piece {
 // onlyRefused selects connections that no filter chain took.
 func onlyRefused(logs []*accesslogv3.AccessLog) []*accesslogv3.AccessLog {
 	for _, l := range logs {
-		l.Filter = &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{
-			ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: []string{"NR"}},
-		}}
+		l.Filter = withFlags("NR")
 	}
 	return logs
 }

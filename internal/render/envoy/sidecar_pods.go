@@ -46,10 +46,14 @@ func buildPodChains(p *parts, account mesh.Account) []namedChain {
 // whatever is granted meanwhile.
 func closedPods(p *parts) []namedChain {
 	return []namedChain{
-		podChain(chainHTTP, podHTTP(p, httpConfig{tags: clientTags(), once: true}, refuse(""))),
-		podChain(chainDenied, tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog(deniedTags)))),
+		podChain(chainHTTP, podHTTP(p, httpConfig{tags: byItsAddress(clientTags()), once: true}, refuse(""))),
+		podChain(chainDenied, tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog(byItsAddress(deniedTags))))),
 	}
 }
+
+// byItsAddress has a call that is refused counted by the address that it was for
+// (AC-12): the class knows no Service there.
+func byItsAddress(tags []tag) []tag { return with(tags, tag{TagService, "%DOWNSTREAM_LOCAL_ADDRESS%"}) }
 
 func podChain(name string, filter *listenerv3.Filter) namedChain {
 	return namedChain{name, newPiece(&listenerv3.FilterChain{Filters: []*listenerv3.Filter{filter}})}
