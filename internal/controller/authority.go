@@ -44,7 +44,7 @@ func (c *Controller) keepRoots(ctx context.Context) error {
 		close(c.certified)
 		for {
 			changed := ca.Bundle().Changed()
-			c.metrics.caExpiry.Set(float64(ca.Root().NotAfter.Unix()))
+			c.metrics.caExpiry.Set(float64(ca.Ends().Unix()))
 			select {
 			case <-ctx.Done():
 				return nil

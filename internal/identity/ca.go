@@ -140,6 +140,18 @@ func (ca *CA) Replace(by *CA, roots []*x509.Certificate) error {
 // Root returns the root under which the CA signs.
 func (ca *CA) Root() *x509.Certificate { return ca.signer.Load().root() }
 
+// Ends returns when the first of the certificates ends that the CA signs by.
+func (ca *CA) Ends() time.Time {
+	chain := ca.signer.Load().chain
+	end := chain[0].NotAfter
+	for _, c := range chain[1:] {
+		if c.NotAfter.Before(end) {
+			end = c.NotAfter
+		}
+	}
+	return end
+}
+
 // MarshalPEM returns what LoadCA reads. The second part is the private key:
 // keep it where only the control plane can read it.
 func (ca *CA) MarshalPEM() (certPEM, keyPEM []byte, err error) {
