@@ -3,8 +3,10 @@ package sidecar_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -220,4 +222,41 @@ spec:
   selector: {app: ledger}
   ports: [{name: http, port: 80, targetPort: 8080}]
 `, name, address)
+}
+
+// TestWithdrawnConnections is AC-17 on a cluster: connections that nothing but a
+// withdrawn grant carried are closed within 30 s, and no others.
+func TestWithdrawnConnections(t *testing.T) {
+	const others = `
+---
+apiVersion: access.smi-spec.io/v1alpha4
+kind: TrafficTarget
+metadata: {name: others, namespace: shop}
+spec:
+  destination: {kind: ServiceAccount, name: ledger}
+  sources: [{kind: ServiceAccount, name: cart}]
+  rules: [{kind: TCPRoute, name: tcp}]
+`
+	routes, _, _ := strings.Cut(manifests, "---\napiVersion: access")
+	w := startTown(t, options{manifests: routes + connectOnly + others, ranges: ranges},
+		citizen{namespace: "shop", name: "ledger"}, citizen{namespace: "shop", name: "web"}, citizen{namespace: "shop", name: "cart"})
+	addresses := []string{dbAddress + ":5432", at(w.pods["ledger"].net.IPv4, portTCP), at(w.pods["ledger"].net.IPv6, portUndeclared)}
+	withdrawn, kept := map[string]net.Conn{}, map[string]net.Conn{}
+	for _, address := range addresses {
+		withdrawn[address], kept[address] = w.pods["web"].connect(t, address), w.pods["cart"].connect(t, address)
+	}
+	w.apply(routes + others)
+	w.awaitSidecars()
+	deadline := time.Now().Add(30 * time.Second)
+	for address, conn := range withdrawn {
+		_ = conn.SetDeadline(deadline)
+		if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the connection to %s is not closed: %v", address, err)
+		}
+	}
+	for address, conn := range kept {
+		if err := echo(conn); err != nil {
+			t.Errorf("the connection of another to %s: %v", address, err)
+		}
+	}
 }
