@@ -50,8 +50,10 @@ type Controller struct {
 	certified chan struct{}
 	// serving is closed when the first push was made.
 	serving chan struct{}
-	// draining tells that the process ends.
+	// draining tells that the process ends, and unready why it was not ready when it
+	// was asked last.
 	draining atomic.Bool
+	unready  atomic.Pointer[string]
 
 	// mu guards the ranges that the nodes say.
 	mu     sync.Mutex
@@ -114,7 +116,7 @@ func (c *Controller) newManager() error {
 	if err != nil {
 		return fmt.Errorf("controller: cannot reach the cluster at %s: %w", c.options.Cluster.Host, err)
 	}
-	if err := errors.Join(m.AddHealthzCheck("alive", func(*http.Request) error { return nil }), m.AddReadyzCheck("serving", c.ready)); err != nil {
+	if err := errors.Join(m.AddHealthzCheck("alive", func(*http.Request) error { return nil }), m.AddReadyzCheck("serving", c.readyz)); err != nil {
 		return err
 	}
 	c.manager = m
@@ -160,8 +162,21 @@ func (c *Controller) Run(ctx context.Context) error {
 	return nil
 }
 
+// readyz is ready for probes. It logs why this replica is not, when that is news.
+func (c *Controller) readyz(*http.Request) error {
+	err := c.ready()
+	reason := ""
+	if err != nil {
+		reason = err.Error()
+	}
+	if said := c.unready.Swap(&reason); err != nil && (said == nil || *said != reason) {
+		c.log.Info("not ready", "reason", reason)
+	}
+	return err
+}
+
 // ready tells whether this replica can serve proxies, pods and the API server.
-func (c *Controller) ready(*http.Request) error {
+func (c *Controller) ready() error {
 	switch {
 	case c.draining.Load():
 		return errors.New("this replica is ending")
@@ -179,9 +194,9 @@ func (c *Controller) ready(*http.Request) error {
 
 // changed takes over that the store has changed.
 func (c *Controller) changed() {
-	c.metrics.changed()
 	c.roots.Changed()
 	if plane := c.plane.Load(); plane != nil {
+		c.metrics.changed()
 		plane.Changed()
 	}
 }

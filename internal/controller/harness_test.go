@@ -180,7 +180,7 @@ func (r *replica) probe(ctx context.Context, path string) error {
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(response.Body)
-		return fmt.Errorf("%s: %s: %s; ready: %w", path, response.Status, strings.TrimSpace(string(text)), r.ready(nil))
+		return fmt.Errorf("%s: %s: %s; ready: %w", path, response.Status, strings.TrimSpace(string(text)), r.ready())
 	}
 	return nil
 }

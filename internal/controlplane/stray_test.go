@@ -50,16 +50,16 @@ func TestStrayProxyIsDrained(t *testing.T) {
 	}
 	version := c.published[node].Resource(extensionType, rules).Version
 
-	resume(t, ctx, c, listener.Addr().String(), account, node, map[string]string{rules: version})
+	resume(ctx, t, c, listener.Addr().String(), account, node, map[string]string{rules: version})
 	if got := epoch(); got != 0 {
 		t.Errorf("a proxy with the current rules: epoch %d, want none", got)
 	}
-	resume(t, ctx, c, listener.Addr().String(), account, node, map[string]string{rules: "of another time"})
+	resume(ctx, t, c, listener.Addr().String(), account, node, map[string]string{rules: "of another time"})
 	first := epoch()
 	if first == 0 {
 		t.Error("a proxy with other rules keeps what is open")
 	}
-	resume(t, ctx, c, listener.Addr().String(), account, node, map[string]string{rules: "of another time"})
+	resume(ctx, t, c, listener.Addr().String(), account, node, map[string]string{rules: "of another time"})
 	if got := epoch(); got != first {
 		t.Error("the second proxy of the same policy closes connections again")
 	}
@@ -92,7 +92,7 @@ func servedRules(t *testing.T, c *ControlPlane) (node, rules string, port uint16
 
 // resume connects as a proxy that has resources already, and returns when the
 // control plane has taken note of them.
-func resume(t *testing.T, ctx context.Context, c *ControlPlane, address string, account mesh.Account, node string, has map[string]string) {
+func resume(ctx context.Context, t *testing.T, c *ControlPlane, address string, account mesh.Account, node string, has map[string]string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -16,7 +16,7 @@ import (
 // not where they should be, by their accounts, so it stays small.
 type Summary struct {
 	Replica string `json:"replica"`
-	// Observed is, per kind of SMI, the newest resource version that the replica has
+	// Observed is, per kind, the newest resource version that the replica has
 	// published to its proxies.
 	Observed map[string]string `json:"observed,omitempty"`
 	// Connected is how many proxies are connected, and InSync how many of them have

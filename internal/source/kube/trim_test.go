@@ -112,7 +112,7 @@ func fullPod(n int) *corev1.Pod {
 			Labels:          map[string]string{"app": "checkout", "version": "v1", "pod-template-hash": "7d9c8b6f5d"},
 			Annotations:     map[string]string{"smi-spec.io/plaintext-ports": "9090", "checksum/config": strings.Repeat("0123456789abcdef", 4)},
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "checkout-7d9c8b6f5d", UID: "uid", Controller: &yes}},
-			ManagedFields:   []metav1.ManagedFieldsEntry{{Manager: "kubelet", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":"` + strings.Repeat("x", 3000) + `"}`)}}},
+			ManagedFields:   []metav1.ManagedFieldsEntry{{Manager: "kubelet", FieldsV1: metav1.NewFieldsV1(`{"f:spec":"` + strings.Repeat("x", 3000) + `"}`)}},
 		},
 		Spec: corev1.PodSpec{
 			ServiceAccountName: "checkout", NodeName: "node-17", InitContainers: []corev1.Container{container("smi-redirect"), sidecar}, Containers: []corev1.Container{container("app")},
