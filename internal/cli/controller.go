@@ -6,10 +6,7 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	"k8s.io/klog/v2"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/smi-project/smi/internal/config"
 	"github.com/smi-project/smi/internal/controller"
@@ -107,15 +104,13 @@ func (a *App) controller(ctx context.Context, f controllerFlags) error {
 	return c.Run(ctx)
 }
 
-// serviceLogger logs for machines to read, and takes in what the libraries of
-// Kubernetes log.
+// serviceLogger logs for machines to read.
 func (a *App) serviceLogger(level string) (*slog.Logger, error) {
 	var least slog.Level
 	if err := least.UnmarshalText([]byte(level)); err != nil {
 		return nil, UsageErrorf("--log-level: %w", err)
 	}
 	logger := slog.New(slog.NewJSONHandler(a.Err, &slog.HandlerOptions{Level: least}))
-	log.SetLogger(logr.FromSlogHandler(logger.Handler()))
-	klog.SetSlogLogger(logger)
+	controller.LogTo(logger)
 	return logger, nil
 }
