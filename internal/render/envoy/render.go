@@ -47,6 +47,8 @@ type Renderer struct {
 	sidecars    map[sidecarKey][]*Resource
 	same        map[string]*memoEntry[*Resource]
 	podsReached map[mesh.Principal]*podsReached
+	// lately is what those who send have reached.
+	lately map[mesh.Principal]*lately
 
 	outsideRoutes   *memo[outsideInputs, *Resource]
 	outsideListener *memo[struct{}, *Resource]
@@ -71,7 +73,8 @@ type node struct {
 	placement Placement
 	epochs    *accountEpochs
 	shared    sharedResources
-	// backends are the receivers of splits that are no part of the class.
+	// backends are Services' ports that the node has resources for and that are no
+	// part of the class: receivers of splits, and what it reached before.
 	backends  []*mesh.ServicePort
 	resources []*Resource
 	used      uint64
@@ -127,6 +130,7 @@ func New(o Options) *Renderer {
 		upstreams:       newMemo(buildUpstream),
 		upstreamChains:  newMemo(buildUpstreamChains),
 		podsReached:     map[mesh.Principal]*podsReached{},
+		lately:          map[mesh.Principal]*lately{},
 		proxyHosts:      newMemo(buildProxyHost),
 		ownNames:        newMemo(buildOwnNames),
 		proxies:         newMemo(buildProxy),
@@ -165,10 +169,11 @@ func (r *Renderer) RenderList(m *mesh.Mesh, proxies []Proxy, epochs Epochs) [][]
 		n := r.node(i, p.Node)
 		account := epochs.accounts[p.Workload.Account]
 		if sweep || !n.current(r.gone, p, account, shared) {
-			n = &node{name: p.Node, workload: p.Workload, placement: p.Placement, epochs: account, shared: shared, backends: splitBackends(m, p.Workload)}
+			n = &node{name: p.Node, workload: p.Workload, placement: p.Placement, epochs: account, shared: shared}
 			if p.Placement.Cluster {
 				n.resources = r.renderSidecar(m, n)
 			} else {
+				n.backends = splitBackends(m, p.Workload.Reaches)
 				n.resources = r.render(m, p, n)
 			}
 			r.nodes[p.Node] = n
@@ -232,11 +237,11 @@ func (r *Renderer) noteGone(m *mesh.Mesh) {
 	r.last = m.Services
 }
 
-// splitBackends are the Service ports that splits of what a class reaches send
-// it to.
-func splitBackends(m *mesh.Mesh, w *mesh.Workload) []*mesh.ServicePort {
+// splitBackends are the Service ports that splits of ports that a class reaches
+// send it to.
+func splitBackends(m *mesh.Mesh, reaches []*mesh.ServicePort) []*mesh.ServicePort {
 	var out []*mesh.ServicePort
-	for _, sp := range w.Reaches {
+	for _, sp := range reaches {
 		for _, split := range sp.Splits {
 			for _, b := range split.Backends {
 				s := m.Service(b.Service)
@@ -420,31 +425,4 @@ func buildReached(p *parts, port *mesh.ServicePort) *upstreamResources {
 		u.tcp = buildTCP(p, port)
 	}
 	return u
-}
-
-// sweep forgets what the current generation did not use.
-func (r *Renderer) sweep() {
-	g := r.generation
-	r.built = 0
-	r.live = r.portGrants.sweep(g) + r.spreads.sweep(g) + r.access.sweep(g) + r.chainAccess.sweep(g) + r.grants.sweep(g) +
-		r.portChains.sweep(g) + r.inbound.sweep(g) + r.inner.sweep(g) + r.applications.sweep(g) +
-		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.reached.sweep(g) + r.refused.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) + r.upstreamChains.sweep(g) +
-		r.proxyHosts.sweep(g) + r.ownNames.sweep(g) + r.proxies.sweep(g) + r.requests.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g) +
-		r.delivery.sweep(g) + r.portListed.sweep(g) + r.captures.sweep(g) + r.passthrough.sweep(g) + r.podChains.sweep(g) + r.podClusters.sweep(g)
-	for source, of := range r.podsReached {
-		if of.used != g {
-			delete(r.podsReached, source)
-		}
-	}
-	for version, e := range r.same {
-		if e.used != g {
-			delete(r.same, version)
-		}
-	}
-	for w, e := range r.proxyRoutes {
-		if e.used != g {
-			delete(r.proxyRoutes, w)
-		}
-	}
-	r.live += len(r.proxyRoutes) + len(r.podsReached) + len(r.same)
 }
