@@ -11,6 +11,7 @@ func (r *Renderer) sweep() {
 		r.internal.sweep(g) + r.denied.sweep(g) + r.services.sweep(g) + r.reached.sweep(g) + r.refused.sweep(g) + r.clusters.sweep(g) + r.upstreams.sweep(g) + r.upstreamChains.sweep(g) +
 		r.proxyHosts.sweep(g) + r.ownNames.sweep(g) + r.proxies.sweep(g) + r.requests.sweep(g) + r.outsideRoutes.sweep(g) + r.outsideListener.sweep(g) + r.forward.sweep(g) +
 		r.delivery.sweep(g) + r.portListed.sweep(g) + r.captures.sweep(g) + r.passthrough.sweep(g) + r.podChains.sweep(g) + r.podClusters.sweep(g)
+	forget(r.proxyRoutes, func(e *memoEntry[*Resource]) bool { return e.used == g })
 	forget(r.podsReached, func(of *podsReached) bool { return of.used == g })
 	forget(r.lately, func(l *lately) bool { return l.used == g })
 	forget(r.same, func(e *memoEntry[*Resource]) bool { return e.used == g })
