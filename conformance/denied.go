@@ -132,12 +132,21 @@ func (t *T) betweenControls(c Call, observe func() *driver.Answer) *driver.Answe
 // plain is a server outside the mesh, which the client there can reach.
 const plain = "plain." + Outside
 
+// controlPort is where a Service takes control requests. Where pods are called by
+// their own addresses, nobody stands between to map its ports to theirs.
+func controlPort(host string) uint16 {
+	if host == "headless."+Apps {
+		return 8080
+	}
+	return 80
+}
+
 // controls sends what shows that the call's destination is well, and returns how
 // much of it succeeded. One that fails is an outage.
 func (t *T) controls(c Call) int {
 	var requests []Call
 	if !t.uncontrolled {
-		requests = append(requests, Control.Get(c.request.Host, 80, "/control"))
+		requests = append(requests, Control.Get(c.request.Host, controlPort(c.request.Host), "/control"))
 		if c.from != Control && t.grantsControl(c) {
 			requests = append(requests, Call{Control, driver.Request{
 				Protocol: c.request.Protocol, Host: c.request.Host, Port: c.request.Port, Body: "control\n",
