@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -25,6 +26,8 @@ type config struct {
 	report  time.Duration
 	grace   time.Duration
 	control string
+	// certificate is the folder with tls.crt and tls.key of the HTTPS ports.
+	certificate string
 }
 
 // portKind is what a port speaks.
@@ -37,6 +40,7 @@ const (
 	kindTCP   portKind = "tcp"
 	kindGreet portKind = "greet"
 	kindUDP   portKind = "udp"
+	kindHTTPS portKind = "https"
 )
 
 // transport is what carries a port's traffic: TCP and UDP count their ports apart.
@@ -67,6 +71,8 @@ HTTP/1.1, HTTP/2 without TLS and gRPC.
   /delay?ms=N              answer after N milliseconds
   /stream?seconds=N        one line a second
   /ws                      WebSocket echo
+  /admit                   what an API server asks an admission webhook: every object
+                           may be but those whose names begin with refused
   anything else            the echo
 
 gRPC: smi.sample.v1.Echo (Say, Watch; messages are google.protobuf.Struct) and
@@ -90,6 +96,7 @@ func parseConfig(args []string, getenv func(string) string, out io.Writer) (*con
 		kindAny:   "`ports` where the first bytes decide between HTTP and TCP echo",
 		kindTCP:   "TCP echo `ports`: a line that names the pod, then what was received",
 		kindGreet: "TCP `ports` where the server speaks first: the same line at once, then the echo",
+		kindHTTPS: "HTTP/1.1 `ports` with TLS, with the certificate of -certificate",
 		kindUDP:   "UDP `ports`: each datagram is answered by one with the same line",
 	}
 	lists := map[portKind]*portList{}
@@ -107,6 +114,7 @@ func parseConfig(args []string, getenv func(string) string, out io.Writer) (*con
 	fs.DurationVar(&cfg.report, "report", 10*time.Second, "pause between two lines that sum a loop up")
 	fs.DurationVar(&cfg.grace, "grace", 5*time.Second, "how long to wait, when told to stop, for what is under way")
 	fs.StringVar(&cfg.control, "control", "", "`HOST:PORT` where a conformance run tells this process what to send; keep strangers away from it")
+	fs.StringVar(&cfg.certificate, "certificate", "", "`FOLDER` with tls.crt and tls.key, as a Secret of the type kubernetes.io/tls is mounted")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -133,6 +141,9 @@ func (c *config) validate(fs *flag.FlagSet) error {
 	}
 	if c.grace < 0 || c.grace > 10*time.Minute {
 		return fmt.Errorf("-grace %s is out of range: 0s to 10m", c.grace)
+	}
+	if len(c.ports[kindHTTPS]) > 0 && c.certificate == "" {
+		return errors.New("-https needs -certificate")
 	}
 	type number struct {
 		transport string

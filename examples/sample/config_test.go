@@ -53,6 +53,7 @@ func TestParseConfigRefuses(t *testing.T) {
 		"-calls buy=http://bookstore": "begins with /",
 		"-calls /buy":                 "PATH=URL",
 		"-calls /buy=bookstore":       "neither",
+		"-https 9443":                 "needs -certificate",
 		"9080":                        "unexpected argument",
 	} {
 		_, err := parseConfig(strings.Fields(args), func(string) string { return "" }, new(bytes.Buffer))

@@ -38,6 +38,8 @@ func (s *server) handler() http.Handler {
 			s.delay(w, r)
 		case path == "/stream":
 			s.stream(w, r)
+		case path == "/admit":
+			s.admit(w, r)
 		case path == "/ws":
 			s.websocket(w, r)
 		case strings.HasPrefix(path, "/status/"):

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -152,6 +153,8 @@ func (s *server) serveListener(l net.Listener, kind portKind) error {
 		err = s.acceptTCP(l, s.echo)
 	case kindGreet:
 		err = s.acceptTCP(l, s.greet)
+	case kindHTTPS:
+		err = s.http.ServeTLS(l, filepath.Join(s.cfg.certificate, "tls.crt"), filepath.Join(s.cfg.certificate, "tls.key"))
 	case kindAny:
 		web := newHandover(l.Addr())
 		defer web.Close()
