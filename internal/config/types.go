@@ -50,7 +50,8 @@ type Controller struct {
 
 	CA CA `json:"ca,omitzero"`
 	// CertificateTTL is how long the certificate of a workload lives, such as "24h",
-	// which is the default; at least 10m, at most 720h. It is renewed at two thirds.
+	// which is the default; at least 20s, at most 720h. It is renewed at two thirds, so
+	// below 10m it is for tests: no controller may be away for long.
 	CertificateTTL metav1.Duration `json:"certificateTTL,omitzero"`
 
 	// Metrics is how sidecars report requests: als (access log service), stats

@@ -17,7 +17,9 @@ import (
 
 // Bounds of CertificateTTL and PreStopSeconds.
 const (
-	minTTL     = 10 * time.Minute
+	// Below ten minutes no mesh outlives a restart of its controllers. It is for those
+	// who want to see certificates being renewed.
+	minTTL     = 20 * time.Second
 	maxTTL     = 30 * 24 * time.Hour
 	defaultTTL = 24 * time.Hour
 
