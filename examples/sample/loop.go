@@ -36,6 +36,7 @@ func (l *loop) run(ctx context.Context, every, report time.Duration) {
 	for {
 		select {
 		case <-ctx.Done():
+			l.sumUp()
 			return
 		case <-sum.C:
 			l.sumUp()

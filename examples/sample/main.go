@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
@@ -53,8 +54,12 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 			return err
 		}
 	}
+	var loops sync.WaitGroup
+	defer loops.Wait() // The last outcomes are told as well.
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	for _, l := range cfg.loops {
-		go newLoop(l, calls, log).run(ctx, cfg.every, cfg.report)
+		loops.Go(func() { newLoop(l, calls, log).run(ctx, cfg.every, cfg.report) })
 	}
 	return srv.serve(ctx)
 }
