@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -104,3 +105,6 @@ func (a *Admin) do(ctx context.Context, method, path string) ([]byte, error) {
 	}
 	return body, nil
 }
+
+// AdminSocket is the path of Envoy's admin socket in an agent's directory.
+func AdminSocket(dir string) string { return filepath.Join(dir, "admin.sock") }

@@ -70,7 +70,7 @@ func New(cfg Config) (*Agent, error) {
 	a.keeper = identity.NewKeeper(cfg.Source, a.logger)
 	a.envoy = cfg.Envoy
 	a.envoy.BootstrapPath = filepath.Join(cfg.Dir, "bootstrap.json")
-	a.envoy.AdminSocket = filepath.Join(cfg.Dir, "admin.sock")
+	a.envoy.AdminSocket = AdminSocket(cfg.Dir)
 	if a.envoy.Logger == nil {
 		a.envoy.Logger = a.logger.With("process", "envoy")
 	}

@@ -4,10 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/smi-project/smi/internal/agent"
 	"github.com/smi-project/smi/internal/agent/inpod"
+	"github.com/smi-project/smi/internal/proxyview"
 	"github.com/smi-project/smi/internal/sidecar"
 )
 
@@ -27,7 +31,7 @@ func Agent(app *App) *cobra.Command {
 		Args:   noArgs,
 		RunE:   func(cmd *cobra.Command, _ []string) error { return app.agent(cmd.Context()) },
 	}
-	cmd.AddCommand(logLevelCommand(app))
+	cmd.AddCommand(logLevelCommand(app), adminCommand(app))
 	return cmd
 }
 
@@ -72,6 +76,28 @@ func logLevelCommand(app *App) *cobra.Command {
 			now, err := inpod.LogLevel(cmd.Context(), sidecar.AgentDir, level)
 			if err == nil {
 				fmt.Fprintln(app.Out, now)
+			}
+			return err
+		},
+	}
+}
+
+// adminCommand is how smi proxy asks. Envoy keeps private keys out of what it tells.
+func adminCommand(app *App) *cobra.Command {
+	return &cobra.Command{
+		Use:     "admin PATH",
+		Short:   "Show what the running Envoy says of itself",
+		Example: `  kubectl exec POD -c ` + sidecar.Container + ` -- smi agent admin ` + proxyview.PathConfig,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 || !slices.Contains(proxyview.Paths, args[0]) {
+				return UsageErrorf("one of these is expected: %s", strings.Join(proxyview.Paths, ", "))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			body, err := agent.NewAdmin(agent.AdminSocket(sidecar.AgentDir)).Get(cmd.Context(), args[0])
+			if err == nil {
+				_, err = app.Out.Write(body)
 			}
 			return err
 		},

@@ -6,11 +6,11 @@ import (
 
 const rootLong = `smi gives SMI resources their meaning and carries it out.
 
-It reads Kubernetes and SMI manifests from files or folders and needs no
-cluster: check, explain and compile answer for the mesh that the manifests
-describe; run runs that mesh on this machine (Linux), request sends requests
-through it, and demo shows all of it on an example. conformance proves what a
-mesh does of SMI.
+check, explain and compile answer for the mesh that manifests describe, which
+takes no cluster, or for the one of a cluster. run runs a mesh on this machine
+(Linux), request sends requests through it, and demo shows all of it on an
+example. On a cluster, status says how the mesh is, and proxy looks into its
+sidecars. conformance proves what a mesh does of SMI.
 
 Exit codes:
   0  done, and the answer is yes
@@ -24,7 +24,10 @@ const rootExample = `  # Is anything wrong with these manifests?
   smi explain --from bookbuyer/bookbuyer --to bookstore/bookstore:9080 --path /buy -f manifests/
 
   # What do all of them together mean?
-  smi compile -f manifests/`
+  smi compile -f manifests/
+
+  # How is the mesh of my cluster?
+  smi status`
 
 func newRoot(app *App) *cobra.Command {
 	root := &cobra.Command{
@@ -46,7 +49,7 @@ func newRoot(app *App) *cobra.Command {
 	root.SuggestionsMinimumDistance = 2
 	app.meaning.register(root)
 	root.AddCommand(caCommand(app), checkCommand(app), compileCommand(app), conformanceCommand(app), crdsCommand(app),
-		explainCommand(app), uninstallCommand(app), versionCommand(app))
+		explainCommand(app), proxyCommand(app), statusCommand(app), uninstallCommand(app), versionCommand(app))
 	return root
 }
 

@@ -1,0 +1,152 @@
+package meshstatus
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/smi-project/smi/internal/sidecar"
+	"github.com/smi-project/smi/mesh"
+)
+
+// excluded tells whether nothing is ever injected into a namespace.
+func (f *Facts) excluded(namespace string) bool {
+	return namespace == "kube-system" || namespace == f.namespace || slices.Contains(f.orDefault().Exclude.Namespaces, namespace)
+}
+
+// injected tells whether a namespace asks for sidecars.
+func (f *Facts) injected(namespace string) bool {
+	n := f.namespaces.got[namespace]
+	return n != nil && n.Labels[sidecar.LabelInject] == sidecar.InjectEnabled && !f.excluded(namespace)
+}
+
+func (f *Facts) mode(namespace string) mesh.Mode {
+	object := f.namespaces.got[namespace]
+	if object == nil {
+		object = &corev1.Namespace{}
+	}
+	return f.orDefault().Meaning(nil).ModeOf(object)
+}
+
+// sums are the namespaces that ask for sidecars or have some, sorted.
+func (f *Facts) sums() []Namespace {
+	found := map[string]*Namespace{}
+	for name := range f.namespaces.got {
+		if f.injected(name) {
+			found[name] = &Namespace{Name: name, Injected: true, Mode: string(f.mode(name))}
+		}
+	}
+	for _, name := range f.meshedNamespaces() {
+		if found[name] == nil {
+			found[name] = &Namespace{Name: name, Mode: string(f.mode(name))}
+		}
+	}
+	for _, p := range f.pods.got {
+		n := found[p.name.Namespace]
+		if n == nil || p.deleting {
+			continue
+		}
+		if n.Pods++; p.meshed {
+			n.Meshed++
+		}
+		if p.meshed && p.ready {
+			n.Ready++
+		}
+	}
+	all := []Namespace{}
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		all = append(all, *found[name])
+	}
+	return all
+}
+
+// judgeNamespaces says where the mesh does not guard what it may be thought to.
+func (f *Facts) judgeNamespaces() []Check {
+	if f.namespaces.err != nil {
+		return []Check{unasked("namespaces", f.namespaces.err)}
+	}
+	checks := []Check{f.judgeModes()}
+	if f.pods.err == nil {
+		checks = append([]Check{f.judgeUnmeshed(), f.judgeLeftovers(), f.judgePlaintext()}, checks...)
+	}
+	return checks
+}
+
+// judgeUnmeshed looks for pods that should have a sidecar and have none.
+func (f *Facts) judgeUnmeshed() Check {
+	const name = "pods without sidecar"
+	var missing, host []string
+	for _, p := range f.pods.got {
+		wanted := f.injected(p.name.Namespace) && p.inject != sidecar.InjectDisabled || p.inject == sidecar.InjectEnabled && !f.excluded(p.name.Namespace)
+		switch {
+		case p.meshed || !wanted || p.deleting:
+		case p.hostNetwork:
+			host = append(host, "pod "+p.name.String()+" (host network)")
+		default:
+			missing = append(missing, "pod "+p.name.String())
+		}
+	}
+	if n := len(missing) + len(host); n > 0 {
+		remedy := "kubectl -n NAMESPACE rollout restart deployment: they were made before the namespace had its label"
+		if len(missing) == 0 {
+			remedy = "a pod on the host's network cannot be meshed; label it " + sidecar.LabelInject + "=" + sidecar.InjectDisabled + " to say that this is meant"
+		}
+		return Check{name, Warning, plural(n, "pod", "pods") + " of meshed namespaces " + isAre(n) + " not in the mesh: whoever they call takes them for strangers", details(append(missing, host...)), remedy}
+	}
+	return fine(name, "none in the namespaces that ask for sidecars")
+}
+
+// judgeLeftovers looks for sidecars that nobody asks for any more.
+func (f *Facts) judgeLeftovers() Check {
+	const name = "sidecars without label"
+	left := map[string]int{}
+	for _, p := range f.pods.got {
+		if p.meshed && !p.deleting && p.inject != sidecar.InjectEnabled && !f.injected(p.name.Namespace) {
+			left[p.name.Namespace]++
+		}
+	}
+	if len(left) == 0 {
+		return fine(name, "none")
+	}
+	var lines []string
+	for _, namespace := range slices.Sorted(maps.Keys(left)) {
+		lines = append(lines, fmt.Sprintf("namespace %s: %s", namespace, plural(left[namespace], "pod", "pods")))
+	}
+	return Check{name, Warning, plural(len(left), "namespace has", "namespaces have") + " sidecars and does not ask for them: pods lose theirs with the next restart", details(lines),
+		"label the namespace " + sidecar.LabelInject + "=" + sidecar.InjectEnabled + ", or restart its pods to take it out of the mesh"}
+}
+
+// judgePlaintext reports the ports that pods open to peers without identity (AC-18).
+func (f *Facts) judgePlaintext() Check {
+	const name = "plaintext ports"
+	var open []string
+	for _, p := range f.pods.got {
+		if p.meshed && !p.deleting && p.plaintext != "" {
+			open = append(open, fmt.Sprintf("pod %s: %s", p.name, p.plaintext))
+		}
+	}
+	if len(open) == 0 {
+		return fine(name, "none")
+	}
+	return Check{name, Warning, plural(len(open), "pod opens", "pods open") + " ports to anybody, without TLS and identity (AC-18)", details(open),
+		"take the annotation " + sidecar.AnnotationPlaintextPorts + " off where every client is meshed by now"}
+}
+
+// judgeModes reports where grants are not enforced (AC-16).
+func (f *Facts) judgeModes() Check {
+	const name = "modes"
+	var open []string
+	n := 0
+	for _, sum := range f.sums() {
+		if n++; sum.Mode != string(mesh.Strict) {
+			open = append(open, "namespace "+sum.Name+": "+sum.Mode)
+		}
+	}
+	if len(open) == 0 {
+		return fine(name, "%s strict", plural(n, "meshed namespace is", "meshed namespaces are"))
+	}
+	return Check{name, Warning, plural(len(open), "meshed namespace does", "meshed namespaces do") + " not enforce access rules (AC-16)", details(open),
+		"audit counts what strict would deny in smi_denied_total; when that is none, set the label smi-spec.io/access=strict"}
+}
