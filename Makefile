@@ -141,8 +141,8 @@ mutants: envoy ## Break one rule at a time and see that the conformance suite no
 	@$(WITH_ENVOY); go run ./test/mutants
 
 .PHONY: bench
-bench: envoy ## Measure scale and latency
-	@$(WITH_ENVOY); cd bench && go run .
+bench: envoy bin/cluster ## Measure scale and latency
+	@$(WITH_ENVOY); $(WITH_KUBERNETES); cd bench && go run .
 
 .PHONY: lint
 lint: ## Check style, layers, known vulnerabilities and go.mod

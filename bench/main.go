@@ -23,6 +23,8 @@ var suites = []suite{
 	{"xds", "from a changed object to the last proxy, and memory per proxy", runXDS},
 	{"latency", "two sidecars beside two bare Envoys", runLatency},
 	{"access", "an access decision among many sources", runAccess},
+	{"kube", "the controller of a cluster, 500 Services and 1,500 proxies", runKube},
+	{"kube-growth", "the same from 1,000 to 10,000 proxies", runKubeGrowth},
 }
 
 // bench is one run of the program.
@@ -32,9 +34,9 @@ type bench struct {
 	out   *report
 }
 
-const usage = `usage: bench [-quick] [all | compile | xds | latency | access ...]
+const usage = `usage: bench [-quick] [all | compile | xds | latency | access | kube | kube-growth ...]
 
-  -quick   smaller sizes and fewer rounds: about two minutes for all
+  -quick   smaller sizes and fewer rounds: about four minutes for all
 `
 
 func main() {

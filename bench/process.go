@@ -25,9 +25,12 @@ type child struct {
 }
 
 // start runs a program, with what it complains about on our standard error.
-func start(path string, args ...string) (*child, error) {
+func start(path string, args ...string) (*child, error) { return startLogged(os.Stderr, path, args...) }
+
+// startLogged is start, with what the program complains about elsewhere.
+func startLogged(log *os.File, path string, args ...string) (*child, error) {
 	c := &child{cmd: exec.Command(path, args...)}
-	c.cmd.Stderr = os.Stderr
+	c.cmd.Stderr = log
 	// A terminal's interrupt goes to us, and we end our children.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	stdin, err := c.cmd.StdinPipe()
@@ -145,9 +148,14 @@ func processorTimeOf(pid int) time.Duration {
 }
 
 // residentBytes is the memory of a process that is not on disk.
-func residentBytes(pid int) float64 {
+func residentBytes(pid int) float64 { return memoryOf(pid, "VmRSS") }
+
+// mostResidentBytes is the most that it ever had.
+func mostResidentBytes(pid int) float64 { return memoryOf(pid, "VmHWM") }
+
+func memoryOf(pid int, which string) float64 {
 	var kilo float64
-	if _, err := fmt.Sscanf(field(fmt.Sprintf("/proc/%d/status", pid), "VmRSS"), "%f kB", &kilo); err != nil {
+	if _, err := fmt.Sscanf(field(fmt.Sprintf("/proc/%d/status", pid), which), "%f kB", &kilo); err != nil {
 		return 0
 	}
 	return kilo * 1024

@@ -89,6 +89,8 @@ func ms(v float64) string     { return fmt.Sprintf("%.1f ms", v*1e3) }
 func us(v float64) string     { return fmt.Sprintf("%.0f µs", v*1e6) }
 func ratio(v float64) string  { return fmt.Sprintf("%.2f", v) }
 func kB(v float64) string     { return fmt.Sprintf("%.1f kB", v/1e3) }
+func mb(v float64) string     { return fmt.Sprintf("%.0f MB", v/1e6) }
+func sec(v float64) string    { return fmt.Sprintf("%.1f s", v) }
 func perSec(v float64) string { return fmt.Sprintf("%.0f/s", v) }
 func count(v float64) string  { return fmt.Sprintf("%.0f", v) }
 

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/smi-project/smi/internal/identity"
 	"github.com/smi-project/smi/internal/scaletest"
+	"github.com/smi-project/smi/mesh"
 )
 
 // quiet is how long nothing must come before a change counts as done.
@@ -89,10 +92,12 @@ func measureFleet(ca *identity.CA, proxies, rounds int, bare bool) (*xdsFigures,
 		return nil, err
 	}
 	f := &xdsFigures{}
+	if err := fleet.ask(fleetQuestion{Nodes: standardNodes(proxies), CertificatePEM: certificate, KeyPEM: key}, &fleetAnswer{}); err != nil {
+		return nil, err
+	}
 	var connected fleetAnswer
 	begin := time.Now()
-	question := fleetQuestion{Connect: proxies, Bare: bare, Address: at.Address, CertificatePEM: certificate, KeyPEM: key, Quiet: 3 * quiet}
-	if err := fleet.ask(question, &connected); err != nil {
+	if err := fleet.ask(fleetQuestion{Connect: at.Address, Quiet: 3 * quiet}, &connected); err != nil {
 		return nil, err
 	}
 	f.connect, f.initial = connected.Last.Sub(begin), connected.Bytes/float64(proxies)
@@ -116,6 +121,19 @@ func measureFleet(ca *identity.CA, proxies, rounds int, bare bool) (*xdsFigures,
 		f.changes = append(f.changes, *p)
 	}
 	return f, nil
+}
+
+// standardNodes are the sidecars of a mesh of the standard size.
+func standardNodes(proxies int) []fleetNode {
+	var nodes []fleetNode
+	for _, pod := range scaletest.New(scaletest.Standard(proxies)).Pods {
+		nodes = append(nodes, nodeOf(pod))
+	}
+	return nodes
+}
+
+func nodeOf(pod *corev1.Pod) fleetNode {
+	return fleetNode{pod.Namespace + "/" + pod.Name, mesh.Account{Namespace: pod.Namespace, Name: pod.Spec.ServiceAccountName}}
 }
 
 // propagate changes an object and waits until all who are concerned know.

@@ -8,31 +8,40 @@ import (
 	"sync/atomic"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/smi-project/smi/internal/identity"
-	"github.com/smi-project/smi/internal/scaletest"
 	"github.com/smi-project/smi/mesh"
 )
 
-// fleetQuestion asks the fleet to connect, or what it has received since the
-// last question.
+// fleetQuestion asks the fleet to get ready, to connect, or what it has received
+// since the last question. It may ask for several of these at once.
 type fleetQuestion struct {
-	Connect        int
-	Bare           bool
-	Address        string
+	// Nodes are the proxies, for which certificates are signed by what follows.
+	Nodes          []fleetNode
 	CertificatePEM []byte
 	KeyPEM         []byte
-	// Quiet is how long nothing must have come before the fleet answers.
+	// Connect is the address of the server, which may not be there yet.
+	Connect string
+	// AsEnvoy has proxies ask as Envoys do, by name for most. Otherwise they ask for
+	// everything.
+	AsEnvoy bool
+	// Quiet is how long nothing must have come before the fleet answers; 0 does not
+	// ask what came.
 	Quiet time.Duration
 }
 
+// fleetNode is a proxy: its node id, and whose certificate it shows.
+type fleetNode struct {
+	Node    string
+	Account mesh.Account
+}
+
 type fleetAnswer struct {
+	// Opened is when the server's port could be reached first.
+	Opened time.Time
 	// Affected is the number of proxies that received something.
 	Affected int
 	// Last is when the last of them acknowledged.
@@ -45,7 +54,9 @@ type fleetAnswer struct {
 // fleet is many proxies in one process.
 type fleet struct {
 	proxies []*fleetProxy
-	bare    bool
+	opened  time.Time
+	// references is nil unless proxies ask as Envoys do.
+	references *references
 	// last is when any of them was sent anything, in nanoseconds since 1970.
 	last   atomic.Int64
 	failed chan error
@@ -54,89 +65,97 @@ type fleet struct {
 type fleetProxy struct {
 	fleet           *fleet
 	node            string
+	credentials     credentials.TransportCredentials
+	stream          grpc.ClientStream
+	asked           map[reference]bool
 	responses       atomic.Int64
 	bytes, received atomic.Int64
 }
 
 func runXDSFleet([]string) error {
 	f := &fleet{failed: make(chan error, 1)}
-	return serve(func(q fleetQuestion) (any, error) {
-		if q.Connect > 0 {
-			if err := f.connect(q); err != nil {
-				return nil, err
-			}
-		}
-		return f.collect(q.Quiet)
-	})
+	return serve(f.answer)
 }
 
-func (f *fleet) connect(q fleetQuestion) error {
+func (f *fleet) answer(q fleetQuestion) (any, error) {
+	if len(q.Nodes) > 0 {
+		if err := f.prepare(q); err != nil {
+			return nil, err
+		}
+	}
+	if q.Connect != "" {
+		if q.AsEnvoy {
+			f.references = newReferences()
+		}
+		if err := f.connect(q.Connect); err != nil {
+			return nil, err
+		}
+	}
+	if q.Quiet == 0 {
+		return &fleetAnswer{Opened: f.opened}, nil
+	}
+	return f.collect(q.Quiet)
+}
+
+// prepare makes the proxies. Those of one account share its certificate.
+func (f *fleet) prepare(q fleetQuestion) error {
 	ca, err := identity.LoadCA(identity.Config{TrustDomain: "cluster.local"}, q.CertificatePEM, q.KeyPEM)
 	if err != nil {
 		return err
 	}
-	f.bare = q.Bare
-	w := scaletest.New(scaletest.Standard(q.Connect))
-	f.proxies = make([]*fleetProxy, len(w.Pods))
+	shown := map[mesh.Account]credentials.TransportCredentials{}
+	for _, n := range q.Nodes {
+		if shown[n.Account] == nil {
+			svid, err := issue(context.Background(), ca, n.Account)
+			if err != nil {
+				return err
+			}
+			shown[n.Account] = credentials.NewTLS(identity.ClientTLS(current{svid}, ca.Bundle(), mesh.PrincipalOf(ca.TrustDomain(), identity.XDSAccount)))
+		}
+		f.proxies = append(f.proxies, &fleetProxy{fleet: f, node: n.Node, credentials: shown[n.Account]})
+	}
+	return nil
+}
+
+// connect waits for the server and has all proxies connect.
+func (f *fleet) connect(address string) error {
+	err := eventually(context.Background(), 2*time.Minute, func() error {
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+	if err != nil {
+		return err
+	}
+	f.opened = time.Now()
 	var group errgroup.Group
-	group.SetLimit(16)
-	for i, pod := range w.Pods {
-		p := &fleetProxy{fleet: f, node: pod.Namespace + "/" + pod.Name}
-		f.proxies[i] = p
-		account := mesh.Account{Namespace: pod.Namespace, Name: pod.Spec.ServiceAccountName}
-		group.Go(func() error { return p.connect(ca, account, q.Address) })
+	group.SetLimit(32)
+	for _, p := range f.proxies {
+		group.Go(func() error { return p.connect(address) })
 	}
 	return group.Wait()
 }
 
-// connect opens the stream and asks for everything.
-func (p *fleetProxy) connect(ca *identity.CA, account mesh.Account, address string) error {
-	svid, err := issue(context.Background(), ca, account)
-	if err != nil {
-		return err
-	}
-	config := identity.ClientTLS(current{svid}, ca.Bundle(), mesh.PrincipalOf(ca.TrustDomain(), identity.XDSAccount))
+// connect opens the stream and asks for what there is.
+func (p *fleetProxy) connect(address string) error {
 	connection, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(credentials.NewTLS(config)), grpc.WithContextDialer(p.dial),
-		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(4<<10),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
+		grpc.WithTransportCredentials(p.credentials), grpc.WithContextDialer(p.dial),
+		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(4<<10), grpc.WithSharedWriteBuffer(true),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20), grpc.ForceCodecV2(newReceiving())))
 	if err != nil {
 		return err
 	}
-	stream, err := discovery.NewAggregatedDiscoveryServiceClient(connection).DeltaAggregatedResources(context.Background())
+	p.stream, err = connection.NewStream(context.Background(), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, deltaMethod)
 	if err != nil {
-		return err
+		return fmt.Errorf("proxy %s: %w", p.node, err)
 	}
-	for _, kind := range []string{"cluster.v3.Cluster", "endpoint.v3.ClusterLoadAssignment", "listener.v3.Listener", "route.v3.RouteConfiguration", "core.v3.TypedExtensionConfig"} {
-		err := stream.Send(&discovery.DeltaDiscoveryRequest{
-			Node: &corev3.Node{Id: p.node}, TypeUrl: "type.googleapis.com/envoy.config." + kind, ResourceNamesSubscribe: []string{"*"},
-		})
-		if err != nil {
-			return fmt.Errorf("proxy %s: %w", p.node, err)
-		}
+	if err := p.ask(); err != nil {
+		return fmt.Errorf("proxy %s: %w", p.node, err)
 	}
-	go p.follow(stream)
+	go p.follow()
 	return nil
-}
-
-// follow acknowledges whatever comes.
-func (p *fleetProxy) follow(stream discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesClient) {
-	for {
-		response, err := stream.Recv()
-		if err == nil {
-			err = stream.Send(&discovery.DeltaDiscoveryRequest{TypeUrl: response.GetTypeUrl(), ResponseNonce: response.GetNonce()})
-		}
-		if err != nil {
-			select {
-			case p.fleet.failed <- fmt.Errorf("proxy %s: %w", p.node, err):
-			default:
-			}
-			return
-		}
-		p.fleet.last.Store(time.Now().UnixNano())
-		p.responses.Add(1)
-		p.bytes.Add(int64(proto.Size(response)))
-	}
 }
 
 func (p *fleetProxy) dial(ctx context.Context, address string) (net.Conn, error) {
@@ -178,7 +197,7 @@ func (f *fleet) collect(quiet time.Duration) (*fleetAnswer, error) {
 			return nil, errors.New("proxies are still being sent things")
 		}
 	}
-	a := &fleetAnswer{Last: time.Unix(0, f.last.Load())}
+	a := &fleetAnswer{Opened: f.opened, Last: time.Unix(0, f.last.Load())}
 	for _, p := range f.proxies {
 		if p.responses.Swap(0) > 0 {
 			a.Affected++
