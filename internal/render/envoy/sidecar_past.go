@@ -15,8 +15,7 @@ const maxLately = 64
 // lately are what one who sends has reached, with the rendering that it was last
 // so in. What it reaches no more keeps its listener and its clusters for a while:
 // a connection that its application has kept is then judged by the destination,
-// as every other, and is told a denial as one. Without them it would be told that
-// there is nothing.
+// as every other, and a grant that comes back holds on it at once.
 type lately struct {
 	ports    map[portKey]uint64
 	accounts map[mesh.Account]uint64
