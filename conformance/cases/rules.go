@@ -3,9 +3,7 @@ package cases
 // Unproven are the rules that no case proves, with the reason. Every other rule
 // of docs/semantics.md has a case.
 var Unproven = map[string]string{
-	"AC-14": "probes are the kubelet's, and the sidecar's metrics port is a cluster's: a case comes with the cluster",
 	"AC-15": "the field belongs to versions that are not read yet",
-	"TS-12": "clients outside the mesh use a Service's address, which only a cluster has",
 	"TS-13": "what a controller writes shows in an API server only",
 	"TM-1":  "the traffic metrics API is not served yet",
 	"TM-2":  "the traffic metrics API is not served yet",
