@@ -36,9 +36,12 @@ build: ## Build bin/smi, and bin/smi-sample, which the demo runs
 	@$(BUILD) -o bin/smi ./cmd/smi
 	@$(BUILD) -o bin/smi-sample ./examples/sample
 
+# The systems that smi is built for.
+CROSS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+
 .PHONY: cross
 cross: ## Build smi for the other systems that it runs on, into dist/
-	@for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64; do \
+	@for target in $(CROSS); do \
 		os=$${target%/*} arch=$${target#*/}; \
 		out=dist/smi-$$os-$$arch; [ $$os != windows ] || out=$$out.exe; \
 		echo "building $$out"; GOOS=$$os GOARCH=$$arch $(BUILD) -o $$out ./cmd/smi; \
