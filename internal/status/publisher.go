@@ -26,6 +26,10 @@ const (
 	SummaryPart   = "proxies"
 )
 
+// heardAnnotation is when the replica wrote its summary. Without it the API server
+// would not tell of one that is written again as it was.
+const heardAnnotation = "smi-spec.io/heard"
+
 // FieldManager is who writes, for the API server.
 const FieldManager = "smi-controller"
 
@@ -45,6 +49,11 @@ type Publisher struct {
 	// Collect sums up, with the snapshot that proxies were last sent.
 	Collect func() (*Summary, *store.Snapshot)
 	Logger  *slog.Logger
+
+	// pod is this replica's, once it is known: asked is true then, and it is nil where
+	// the process is in none.
+	pod   *metav1apply.OwnerReferenceApplyConfiguration
+	asked bool
 }
 
 // Run publishes until the context ends, and then takes the summary away.
@@ -88,6 +97,7 @@ func (p *Publisher) publish(ctx context.Context, summary *Summary) error {
 	defer cancel()
 	wanted := corev1apply.ConfigMap(SummaryPrefix+p.Replica, p.Namespace).
 		WithLabels(map[string]string{PartLabel: SummaryPart}).
+		WithAnnotations(map[string]string{heardAnnotation: time.Now().UTC().Format(time.RFC3339)}).
 		WithData(map[string]string{SummaryKey: string(text)})
 	if owner, err := p.owner(ctx); err != nil {
 		return err
@@ -99,16 +109,21 @@ func (p *Publisher) publish(ctx context.Context, summary *Summary) error {
 }
 
 // owner is the pod of this replica, so that its summary goes with it; nil where the
-// process is in no pod.
+// process is in no pod. It is read once: a process outlives its Pod for a moment, and
+// what it writes then must not outlive both.
 func (p *Publisher) owner(ctx context.Context) (*metav1apply.OwnerReferenceApplyConfiguration, error) {
-	pod, err := p.Client.CoreV1().Pods(p.Namespace).Get(ctx, p.Replica, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
+	if p.asked {
+		return p.pod, nil
 	}
-	if err != nil {
+	pod, err := p.Client.CoreV1().Pods(p.Namespace).Get(ctx, p.Replica, metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("read the pod of this replica: %w", err)
 	}
-	return metav1apply.OwnerReference().WithAPIVersion("v1").WithKind("Pod").WithName(pod.Name).WithUID(pod.UID), nil
+	if err == nil {
+		p.pod = metav1apply.OwnerReference().WithAPIVersion("v1").WithKind("Pod").WithName(pod.Name).WithUID(pod.UID)
+	}
+	p.asked = true
+	return p.pod, nil
 }
 
 func (p *Publisher) remove(ctx context.Context) {

@@ -26,8 +26,9 @@ type Replicas struct {
 
 type known struct {
 	summary *Summary
-	// at is when it changed last, by the clock of this process.
-	at time.Time
+	// version is the ConfigMap's, and at when it came, by the clock of this process.
+	version string
+	at      time.Time
 }
 
 // silence is how long a replica may say nothing before it counts as gone.
@@ -41,7 +42,8 @@ func NewReplicas(client kubernetes.Interface, namespace, own string) *Replicas {
 	return &Replicas{client: client, namespace: namespace, own: own, known: map[string]known{}}
 }
 
-// Run follows them until the context ends, and calls changed when one has changed.
+// Run follows them until the context ends, and calls changed when one has changed, and
+// now and then, as one may have fallen silent.
 func (r *Replicas) Run(ctx context.Context, changed func()) error {
 	factory := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithNamespace(r.namespace),
 		informers.WithTweakListOptions(func(o *metav1.ListOptions) { o.LabelSelector = PartLabel + "=" + SummaryPart }))
@@ -67,8 +69,19 @@ func (r *Replicas) Run(ctx context.Context, changed func()) error {
 	if err != nil {
 		return err
 	}
-	informer.RunWithContext(ctx)
-	return nil
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() { informer.RunWithContext(ctx) })
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			changed()
+		}
+	}
 }
 
 func (r *Replicas) put(c *corev1.ConfigMap) {
@@ -83,7 +96,10 @@ func (r *Replicas) put(c *corev1.ConfigMap) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.known[c.Name] = known{&summary, time.Now()}
+	if k, found := r.known[c.Name]; found && k.version == c.ResourceVersion {
+		return // A watch that begins anew tells of everything again.
+	}
+	r.known[c.Name] = known{&summary, c.ResourceVersion, time.Now()}
 }
 
 func (r *Replicas) forget(name string) {
