@@ -49,6 +49,10 @@ func handOverPlain(port uint16) *listenerv3.Filter {
 	return tcpFilter(tcpProxy("handover", innerName(port), nil))
 }
 
+// connectAttempts is how many endpoints are tried in turn for a connection, of which
+// nothing has been sent before one of them has taken it (PR-4).
+const connectAttempts = 3
+
 func tcpName(k portKey) string { return "tcp|" + k.String() }
 
 // buildTCP is where connections to a Service's port go: by ECDS, since a change
@@ -61,6 +65,7 @@ func buildTCP(p *parts, port *mesh.ServicePort) *Resource {
 		tags[2].format = split.Name.String()
 		proxy.ClusterSpecifier = &tcpv3.TcpProxy_WeightedClusters{WeightedClusters: tcpWeights(split)}
 	}
+	proxy.MaxConnectAttempts = wrapperspb.UInt32(connectAttempts)
 	proxy.AccessLog = p.tcpLog(with(clientTags(), tags...))
 	return extensionResource(tcpName(key), proxy)
 }
