@@ -3,11 +3,12 @@ package meshstatus
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -57,6 +58,7 @@ func Collect(ctx context.Context, o Options) (*Facts, error) {
 	f.summaries.got, f.summaries.err = readSummaries(ctx, client, o.Namespace)
 	f.namespaces.got, f.namespaces.err = readNamespaces(ctx, client)
 	f.pods.got, f.pods.err = readPods(ctx, client)
+	f.blocked.got, f.blocked.err = readBlocked(ctx, client)
 	f.roots.got, f.roots.err = readRoots(ctx, client)
 	f.certificates.got, f.certificates.err = readCertificates(ctx, client, f.pods.got)
 	if apierrors.IsForbidden(f.deployment.err) && apierrors.IsForbidden(f.pods.err) && apierrors.IsForbidden(f.namespaces.err) {
@@ -158,6 +160,29 @@ func readPods(ctx context.Context, client kubernetes.Interface) ([]pod, error) {
 	}
 }
 
+// readBlocked looks for Deployments whose pods the API server refuses.
+func readBlocked(ctx context.Context, client kubernetes.Interface) (map[string][]string, error) {
+	found := map[string][]string{}
+	options := metav1.ListOptions{Limit: pageSize}
+	for {
+		list, err := client.AppsV1().Deployments(metav1.NamespaceAll).List(ctx, options)
+		if err != nil {
+			return nil, err
+		}
+		for i := range list.Items {
+			d := &list.Items[i]
+			for _, c := range d.Status.Conditions {
+				if c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
+					found[d.Namespace] = append(found[d.Namespace], "Deployment "+d.Namespace+"/"+d.Name+": "+c.Message)
+				}
+			}
+		}
+		if options.Continue = list.Continue; options.Continue == "" {
+			return found, nil
+		}
+	}
+}
+
 func readRoots(ctx context.Context, client kubernetes.Interface) (map[string]string, error) {
 	found := map[string]string{}
 	options := metav1.ListOptions{Limit: pageSize, FieldSelector: "metadata.name=" + sidecar.RootsConfigMap}
@@ -177,11 +202,27 @@ func readRoots(ctx context.Context, client kubernetes.Interface) (map[string]str
 
 // lacking says why a thing could not be asked.
 func lacking(err error) (message, remedy string) {
-	var api *apierrors.StatusError
-	if errors.As(err, &api) && apierrors.IsForbidden(api) {
-		return "could not be asked: " + api.Error(), "ask for that permission (docs/cli.md lists all)"
+	if apierrors.IsForbidden(err) {
+		return "not known: you lack the permission to " + permission(err), "ask for it; docs/cli.md lists all that help"
 	}
 	return "could not be asked: " + err.Error(), "see whether the cluster is well"
+}
+
+// refusal is how the API server says what somebody may not.
+var refusal = regexp.MustCompile(`cannot (\S+) resource "([^"]+)" in API group "([^"]*)"(.*)$`)
+
+// permission is what a Forbidden error says is missing, such as "list pods at the
+// cluster scope"; all of its text where it says it otherwise.
+func permission(err error) string {
+	parts := refusal.FindStringSubmatch(err.Error())
+	if parts == nil {
+		return err.Error()
+	}
+	resource := parts[2]
+	if parts[3] != "" {
+		resource += "." + parts[3]
+	}
+	return parts[1] + " " + resource + parts[4]
 }
 
 // orDefault is the configuration, as far as it is known.

@@ -45,6 +45,8 @@ type Facts struct {
 	summaries  asked[[]status.Summary]
 	namespaces asked[map[string]*corev1.Namespace]
 	pods       asked[[]pod]
+	// blocked are workloads that cannot make pods, by namespace, each with the reason.
+	blocked asked[map[string][]string]
 	// certificates are when those of some proxies end.
 	certificates asked[map[mesh.Name]time.Time]
 }

@@ -69,9 +69,28 @@ func (f *Facts) judgeNamespaces() []Check {
 	}
 	checks := []Check{f.judgeModes()}
 	if f.pods.err == nil {
-		checks = append([]Check{f.judgeUnmeshed(), f.judgeLeftovers(), f.judgePlaintext()}, checks...)
+		checks = append([]Check{f.judgeBlocked(), f.judgeUnmeshed(), f.judgeLeftovers(), f.judgePlaintext()}, checks...)
 	}
 	return checks
+}
+
+// judgeBlocked looks for workloads of the mesh whose pods are refused.
+func (f *Facts) judgeBlocked() Check {
+	const name = "refused pods"
+	if f.blocked.err != nil {
+		return unasked(name, f.blocked.err)
+	}
+	var lines []string
+	for _, namespace := range slices.Sorted(maps.Keys(f.blocked.got)) {
+		if f.injected(namespace) {
+			lines = append(lines, f.blocked.got[namespace]...)
+		}
+	}
+	if len(lines) == 0 {
+		return fine(name, "no Deployment that asks for sidecars is refused its pods")
+	}
+	return Check{name, Failed, plural(len(lines), "Deployment is", "Deployments are") + " refused pods", details(lines),
+		"each line says why; where the webhook did not answer, bring the controller up, and they are tried again"}
 }
 
 // judgeUnmeshed looks for pods that should have a sidecar and have none.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/smi-project/smi/internal/status"
 	"github.com/smi-project/smi/mesh"
 )
@@ -78,7 +80,7 @@ func (f *Facts) judgeSync() Check {
 		return Check{name, Failed, fmt.Sprintf("%s; %s a part of what they are told and keep the last that was good", message, plural(refusing, "refuses", "refuse")), details(why),
 			"smi check -A may name the object to blame; smi proxy config POD shows what a proxy has. If it is none of yours, report it: the mesh should never send what Envoy refuses"}
 	case ready > connected:
-		return Check{name, Warning, fmt.Sprintf("%s; %s not connected and %s what they were last told", message, plural(ready-connected, "ready sidecar is", "ready sidecars are"), plural(ready-connected, "keeps", "keep")), nil,
+		return Check{name, Warning, fmt.Sprintf("%s; %s not connected, with what was told last", message, plural(ready-connected, "ready sidecar is", "ready sidecars are")), nil,
 			"they connect anew by themselves; if not, see that a NetworkPolicy lets them reach port 15012 of the controller, and smi proxy logs POD"}
 	case pending+omitted > 0:
 		return Check{name, Warning, fmt.Sprintf("%s, %d about to be", message, connected-synced), nil, "ask again in a moment"}
@@ -109,6 +111,10 @@ const latePart = 4
 
 func (f *Facts) judgeCertificates() Check {
 	const name = "certificates"
+	if apierrors.IsForbidden(f.certificates.err) {
+		// A sidecar without a valid certificate is not ready, which is known.
+		return fine(name, "not asked, as that takes the permission to %s; smi proxy config POD shows one", permission(f.certificates.err))
+	}
 	if f.certificates.err != nil {
 		return unasked(name, f.certificates.err)
 	}
