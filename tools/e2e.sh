@@ -5,7 +5,8 @@
 #   the end, unless it was there before; or
 #
 #   with E2E_KUBECONFIG=1 on the cluster of KUBECONFIG, which can pull the images
-#   smi, smi-proxy and smi-sample of E2E_REGISTRY with the tag E2E_TAG.
+#   smi, smi-proxy and smi-sample of E2E_REGISTRY with the tag E2E_TAG, and, for
+#   the test of an ingress, the image of HAProxy that E2E_HAPROXY names.
 #
 # E2E_KEEP=1 leaves the mesh and the cluster as they are in the end.
 set -euo pipefail
@@ -25,9 +26,11 @@ else
 	fi
 	$cluster up
 	make images-local VERSION=e2e REGISTRY=localhost
-	$cluster load-image dist/images-local/*.tar
+	# The tests' ingress is no part of the project: once packed it stays as it is.
+	[[ -f dist/haproxy.tar ]] || tools/haproxy.sh localhost/haproxy:e2e dist/haproxy.tar
+	$cluster load-image dist/images-local/*.tar dist/haproxy.tar
 	KUBECONFIG=$($cluster kubeconfig)
 	HELM=$(PATH="$($cluster path):$PATH" command -v helm)
-	export KUBECONFIG HELM E2E_REGISTRY=localhost E2E_TAG=e2e E2E_CLUSTER="$PWD/$cluster"
+	export KUBECONFIG HELM E2E_REGISTRY=localhost E2E_TAG=e2e E2E_CLUSTER="$PWD/$cluster" E2E_HAPROXY=localhost/haproxy:e2e
 fi
 go test -tags e2e -count=1 -timeout 60m "$@" ./test/e2e

@@ -30,14 +30,18 @@ type cluster struct {
 	helmPath   string
 	// registry and tag are those of the project's images.
 	registry, tag string
+	// machine is the command that stops and starts parts of the cluster (test/cluster);
+	// nil where the cluster is somebody else's.
+	machine []string
 }
 
-// connect reads the environment: KUBECONFIG, HELM, and E2E_REGISTRY and E2E_TAG of
-// the images that the cluster has.
+// connect reads the environment: KUBECONFIG, HELM, E2E_REGISTRY and E2E_TAG of the
+// images that the cluster has, and E2E_CLUSTER.
 func connect() (*cluster, error) {
 	c := &cluster{
 		kubeconfig: os.Getenv("KUBECONFIG"), helmPath: os.Getenv("HELM"),
 		registry: os.Getenv("E2E_REGISTRY"), tag: os.Getenv("E2E_TAG"),
+		machine: strings.Fields(os.Getenv("E2E_CLUSTER")),
 	}
 	if c.kubeconfig == "" || c.helmPath == "" || c.tag == "" {
 		return nil, errors.New("KUBECONFIG, HELM and E2E_TAG are needed; `make e2e` sets them")

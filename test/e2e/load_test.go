@@ -26,16 +26,30 @@ func (c *cluster) underLoad(t *testing.T, namespace string) *load {
 	t.Helper()
 	c.namespace(t, namespace, meshed())
 	c.apply(t, workload{namespace: namespace, name: "server", replicas: 2, args: []string{"-http=8080", "-tcp=9000"}, ports: []string{"http:8080", "tcp:9000"}}.yaml()+
-		allow(namespace, "server", "", namespace+"/load")+
-		strings.ReplaceAll(allow(namespace, "server", "9000", namespace+"/load"), "name: server}\nspec: {destination", "name: server-tcp}\nspec: {destination"))
+		allow(namespace, "server", namespace+"/load")+
+		allowPorts(namespace, "server", "9000", namespace+"/load"))
 	c.running(t, namespace)
-	c.apply(t, workload{namespace: namespace, name: "load", args: []string{
-		"-http=8080", "-every=10ms", "-report=1s",
-		fmt.Sprintf("-loop=http://server.%s:8080/", namespace),
-		fmt.Sprintf("-loop=tcp://server.%s:9000", namespace),
-	}}.yaml())
+	return c.loadOn(t, namespace, fmt.Sprintf("http://server.%s:8080/", namespace), fmt.Sprintf("tcp://server.%s:9000", namespace))
+}
+
+// loadOn starts a client in a namespace that calls those URLs, once they all can be.
+func (c *cluster) loadOn(t *testing.T, namespace string, urls ...string) *load {
+	t.Helper()
+	args := []string{"-http=8080", "-every=10ms", "-report=1s"}
+	for _, u := range urls {
+		args = append(args, "-loop="+u)
+	}
+	c.apply(t, workload{namespace: namespace, name: "load", args: args}.yaml())
 	c.running(t, namespace)
-	l := &load{c: c, namespace: namespace, pod: c.pod(t, namespace, "app=load").Name}
+	l := &load{c: c, namespace: namespace}
+	l.find(t)
+	return l
+}
+
+// find finds the load's pod anew, and waits until its calls are served.
+func (l *load) find(t *testing.T) {
+	t.Helper()
+	l.pod = l.c.pod(t, l.namespace, "app=load").Name
 	eventually(t, "the load is served", func(ctx context.Context) string {
 		before, err := l.count(ctx)
 		if err != nil {
@@ -46,7 +60,6 @@ func (c *cluster) underLoad(t *testing.T, namespace string) *load {
 		}
 		return ""
 	})
-	return l
 }
 
 // outcome counts calls.
@@ -64,8 +77,12 @@ func (l *load) count(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	return countIn(text)
+}
+
+func countIn(log []byte) (outcome, error) {
 	o := outcome{how: map[string]int{}}
-	for _, line := range summaryLine.FindAllStringSubmatch(string(text), -1) {
+	for _, line := range summaryLine.FindAllStringSubmatch(string(log), -1) {
 		for _, word := range strings.Fields(line[1]) {
 			at := strings.LastIndexByte(word, ':')
 			n, err := strconv.Atoi(word[at+1:])
@@ -87,6 +104,14 @@ func (l *load) count(ctx context.Context) (outcome, error) {
 // worth of calls after it, and expects that none failed.
 func (l *load) during(t *testing.T, what string, do func()) {
 	t.Helper()
+	if o := l.watch(t, what, do); o.failed > 0 {
+		t.Errorf("%s: %d of %d calls failed: %v", what, o.failed, o.served+o.failed, o.how)
+	}
+}
+
+// watch does as during does, and returns what became of the calls meanwhile.
+func (l *load) watch(t *testing.T, what string, do func()) outcome {
+	t.Helper()
 	before, err := l.count(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -106,8 +131,26 @@ func (l *load) during(t *testing.T, what string, do func()) {
 		}
 		return ""
 	})
-	t.Logf("%s: %d calls served, %d failed", what, after.served-before.served, after.failed-before.failed)
-	if after.failed > before.failed {
-		t.Errorf("%s: %d of %d calls failed: %v before, %v after", what, after.failed-before.failed, after.served-before.served, before.how, after.how)
+	for how, n := range before.how {
+		if after.how[how] -= n; after.how[how] == 0 {
+			delete(after.how, how)
+		}
 	}
+	after.served, after.failed = after.served-before.served, after.failed-before.failed
+	t.Logf("%s: %d calls served, %d failed %v", what, after.served, after.failed, after.how)
+	return after
+}
+
+// follows sees that the mesh carries out what is asked of it now: a grant is written,
+// taken up by the proxies, told of in its status, and withdrawn.
+func (l *load) follows(t *testing.T) {
+	t.Helper()
+	l.c.apply(t, fmt.Sprintf(`
+apiVersion: access.smi-spec.io/v1alpha4
+kind: TrafficTarget
+metadata: {namespace: %[1]s, name: further}
+spec: {destination: {kind: ServiceAccount, name: server}, sources: [{kind: ServiceAccount, namespace: %[1]s, name: load}], rules: [{kind: HTTPRouteGroup, name: server}]}
+`, l.namespace))
+	l.c.condition(t, "TrafficTarget", l.namespace, "further", "Programmed", "True")
+	l.c.removeOne(t, "TrafficTarget", l.namespace, "further")
 }

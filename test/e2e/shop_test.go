@@ -18,6 +18,8 @@ type workload struct {
 	// podLabels and podAnnotations are added to the pods'.
 	podLabels, podAnnotations map[string]string
 	replicas                  int
+	// secret is the name of a Secret that the pod finds as the folder /certificate.
+	secret string
 	// headless makes a StatefulSet and a headless Service.
 	headless bool
 }
@@ -36,14 +38,19 @@ func (w workload) yaml() string {
 	if w.headless {
 		kind, extra = "StatefulSet", fmt.Sprintf(", serviceName: %s", w.name)
 	}
+	mounts, volumes := "", ""
+	if w.secret != "" {
+		mounts = ", volumeMounts: [{name: certificate, mountPath: /certificate, readOnly: true}]"
+		volumes = fmt.Sprintf(", volumes: [{name: certificate, secret: {secretName: %s}}]", w.secret)
+	}
 	fmt.Fprintf(&b, "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {namespace: %s, name: %s}\n", w.namespace, w.name)
 	fmt.Fprintf(&b, `---
 apiVersion: apps/v1
 kind: %s
 metadata: {namespace: %s, name: %s}
 spec: {replicas: %d%s, selector: {matchLabels: {app: %s}}, template: {metadata: {labels: %s, annotations: %s}, spec: {serviceAccountName: %s, terminationGracePeriodSeconds: 15, containers: [
-  {name: sample, image: $IMAGE, imagePullPolicy: IfNotPresent, args: %s, readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}, ports: [{name: http, containerPort: 8080}]}]}}}
-`, kind, w.namespace, w.name, max(w.replicas, 1), extra, w.name, flow(labels), flow(w.podAnnotations), w.name, list(args))
+  {name: sample, image: $IMAGE, imagePullPolicy: IfNotPresent, args: %s, readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}, ports: [{name: http, containerPort: 8080}]%s}]%s}}}
+`, kind, w.namespace, w.name, max(w.replicas, 1), extra, w.name, flow(labels), flow(w.podAnnotations), w.name, list(args), mounts, volumes)
 	if len(w.ports) == 0 {
 		return b.String()
 	}
@@ -79,24 +86,25 @@ func list(items []string) string {
 }
 
 // allow is YAML of a TrafficTarget that lets accounts, as "namespace/name", send any
-// HTTP request to an account, and with ports open any connection to these.
-func allow(namespace, name string, ports string, sources ...string) string {
-	var from []string
-	for _, s := range sources {
+// HTTP request to an account.
+func allow(namespace, name string, sources ...string) string {
+	return fmt.Sprintf("---\napiVersion: specs.smi-spec.io/v1alpha4\nkind: HTTPRouteGroup\nmetadata: {namespace: %s, name: %s}\nspec: {matches: [{name: any}]}\n", namespace, name) +
+		grant(namespace, name, name, "HTTPRouteGroup", sources)
+}
+
+// allowPorts is YAML of one that lets them open connections to those ports.
+func allowPorts(namespace, name, ports string, sources ...string) string {
+	return fmt.Sprintf("---\napiVersion: specs.smi-spec.io/v1alpha4\nkind: TCPRoute\nmetadata: {namespace: %s, name: %s-tcp}\nspec: {matches: {name: any, ports: [%s]}}\n", namespace, name, ports) +
+		grant(namespace, name, name+"-tcp", "TCPRoute", sources)
+}
+
+// grant is YAML of a TrafficTarget for an account, with a rule of the target's name.
+func grant(namespace, account, name, rule string, sources []string) string {
+	from := make([]string, len(sources))
+	for i, s := range sources {
 		ns, account, _ := strings.Cut(s, "/")
-		from = append(from, fmt.Sprintf("{kind: ServiceAccount, namespace: %s, name: %s}", ns, account))
+		from[i] = fmt.Sprintf("{kind: ServiceAccount, namespace: %s, name: %s}", ns, account)
 	}
-	rule := "kind: HTTPRouteGroup"
-	route := fmt.Sprintf("apiVersion: specs.smi-spec.io/v1alpha4\nkind: HTTPRouteGroup\nmetadata: {namespace: %s, name: %s}\nspec: {matches: [{name: any}]}\n", namespace, name)
-	if ports != "" {
-		rule = "kind: TCPRoute"
-		route = fmt.Sprintf("apiVersion: specs.smi-spec.io/v1alpha4\nkind: TCPRoute\nmetadata: {namespace: %s, name: %s}\nspec: {matches: {name: any, ports: [%s]}}\n", namespace, name, ports)
-	}
-	return fmt.Sprintf(`---
-%s---
-apiVersion: access.smi-spec.io/v1alpha4
-kind: TrafficTarget
-metadata: {namespace: %s, name: %s}
-spec: {destination: {kind: ServiceAccount, name: %s}, sources: [%s], rules: [{%s, name: %s}]}
-`, route, namespace, name, name, strings.Join(from, ", "), rule, name)
+	return fmt.Sprintf("---\napiVersion: access.smi-spec.io/v1alpha4\nkind: TrafficTarget\nmetadata: {namespace: %s, name: %s}\nspec: {destination: {kind: ServiceAccount, name: %s}, sources: [%s], rules: [{kind: %s, name: %s}]}\n",
+		namespace, name, account, strings.Join(from, ", "), rule, name)
 }

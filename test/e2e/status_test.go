@@ -20,7 +20,7 @@ func TestStatus(t *testing.T) {
 	here.namespace(t, ns, meshed())
 	here.apply(t, workload{namespace: ns, name: "server", ports: []string{"http:8080"}}.yaml()+
 		workload{namespace: ns, name: "client"}.yaml()+
-		allow(ns, "server", "", ns+"/client")+fmt.Sprintf(`
+		allow(ns, "server", ns+"/client")+fmt.Sprintf(`
 ---
 apiVersion: access.smi-spec.io/v1alpha4
 kind: TrafficTarget
@@ -61,9 +61,7 @@ spec: {service: server, backends: [{service: server, weight: 1}]}
 // condition waits for a condition of an SMI object, of its present generation.
 func (c *cluster) condition(t *testing.T, kind, namespace, name, condition, status string) {
 	t.Helper()
-	groups := map[string]string{"TrafficTarget": "access", "TrafficSplit": "split", "HTTPRouteGroup": "specs", "TCPRoute": "specs", "UDPRoute": "specs"}
-	o := new(unstructured.Unstructured)
-	o.SetGroupVersionKind(schema.GroupVersionKind{Group: groups[kind] + ".smi-spec.io", Version: "v1alpha4", Kind: kind})
+	o := smiObject(kind)
 	eventually(t, fmt.Sprintf("%s %s/%s is %s=%s", kind, namespace, name, condition, status), func(ctx context.Context) string {
 		if err := c.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, o); err != nil {
 			return err.Error()
@@ -80,4 +78,23 @@ func (c *cluster) condition(t *testing.T, kind, namespace, name, condition, stat
 		}
 		return fmt.Sprintf("its conditions are %v", conditions)
 	})
+}
+
+// smiObject is an empty object of one of SMI's kinds.
+func smiObject(kind string) *unstructured.Unstructured {
+	groups := map[string]string{"TrafficTarget": "access", "TrafficSplit": "split", "HTTPRouteGroup": "specs", "TCPRoute": "specs", "UDPRoute": "specs"}
+	o := new(unstructured.Unstructured)
+	o.SetGroupVersionKind(schema.GroupVersionKind{Group: groups[kind] + ".smi-spec.io", Version: "v1alpha4", Kind: kind})
+	return o
+}
+
+// removeOne deletes one of SMI's objects.
+func (c *cluster) removeOne(t *testing.T, kind, namespace, name string) {
+	t.Helper()
+	o := smiObject(kind)
+	o.SetNamespace(namespace)
+	o.SetName(name)
+	if err := c.client.Delete(t.Context(), o); client.IgnoreNotFound(err) != nil {
+		t.Fatal(err)
+	}
 }
