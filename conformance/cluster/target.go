@@ -22,7 +22,7 @@ import (
 
 	"github.com/smi-project/smi/conformance"
 	"github.com/smi-project/smi/conformance/report"
-	"github.com/smi-project/smi/internal/portforward"
+	"github.com/smi-project/smi/internal/kube/portforward"
 )
 
 // Options say where to run and with what.

@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/smi-project/smi/internal/portforward"
+	"github.com/smi-project/smi/internal/kube/portforward"
 )
 
 // cluster is the one that the tests run on.
@@ -80,7 +80,7 @@ func (c *cluster) smi(ctx context.Context, args ...string) (string, error) {
 }
 
 func (c *cluster) command(ctx context.Context, path string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, path, args...) //nolint:gosec // programs of the project
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
 	cmd.Dir = root()
 	var out, failed bytes.Buffer
