@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -172,14 +173,31 @@ func (a *App) copyLines(from io.Reader, access bool) error {
 	lines := bufio.NewScanner(from)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
-		if line := lines.Text(); !access || isAccessLine(line) {
-			a.line(line)
+		line := lines.Text()
+		if access {
+			told, ok := accessLine(line)
+			if !ok {
+				continue
+			}
+			line = told
 		}
+		a.line(line)
 	}
 	return lines.Err()
 }
 
-// isAccessLine tells whether a line is of the access log: JSON that names the side.
-func isAccessLine(line string) bool {
-	return strings.HasPrefix(line, "{") && strings.Contains(line, `"side":`)
+// accessLine is what a line of the log says of a request or a connection: JSON that
+// names the side. The agent may have put it into the message of a line of its own.
+func accessLine(line string) (string, bool) {
+	var fields struct {
+		Side    string `json:"side"`
+		Message string `json:"msg"`
+	}
+	if !strings.HasPrefix(line, "{") || json.Unmarshal([]byte(line), &fields) != nil {
+		return "", false
+	}
+	if fields.Side != "" {
+		return line, true
+	}
+	return accessLine(fields.Message)
 }
