@@ -9,13 +9,19 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/smi-project/smi/internal/kube/kubetest"
 )
 
+// stored is an object of a cluster.
+type stored interface {
+	metav1.Object
+	runtime.Object
+}
+
 // clusterOf is a small mesh: shop/web calls shop/cart, and a pod of shop opens a port.
-func clusterOf(t *testing.T, c client.Client) {
+func clusterOf(t *testing.T, create func(stored) error) {
 	t.Helper()
 	namespace := func(name string) *corev1.Namespace {
 		return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"smi-spec.io/inject": "enabled"}}}
@@ -29,7 +35,7 @@ func clusterOf(t *testing.T, c client.Client) {
 			},
 		}
 	}
-	for _, o := range []client.Object{
+	for _, o := range []stored{
 		namespace("shop"), namespace("smi-system"), namespace("empty"),
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "default"}},
 		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cart"}, Spec: corev1.ServiceSpec{
@@ -47,7 +53,7 @@ func clusterOf(t *testing.T, c client.Client) {
 			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "default", Name: "viewer"}},
 		},
 	} {
-		if err := c.Create(t.Context(), o); err != nil {
+		if err := create(o); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -57,7 +63,8 @@ func clusterOf(t *testing.T, c client.Client) {
 // and among their errors.
 func TestCommandsReadClusters(t *testing.T) {
 	config := kubetest.Start(t)
-	clusterOf(t, kubetest.Client(t, config))
+	c := kubetest.Client(t, config)
+	clusterOf(t, func(o stored) error { return c.Create(t.Context(), o) })
 	admin, viewer := kubetest.Kubeconfig(t, config), kubetest.Kubeconfig(t, kubetest.As(config, "default", "viewer"))
 	nobody := kubetest.Kubeconfig(t, kubetest.As(config, "default", "nobody"))
 	for _, c := range []struct {
