@@ -20,8 +20,12 @@ func caCommand(app *App) *cobra.Command {
 		Short: "Show or rotate the certificate authority of a cluster's mesh",
 		Long: `Show or rotate the certificate authority of a cluster's mesh.
 
-Neither command reads the Secret with the key: the controller tells what there is
-to know in the ConfigMap smi-ca, and takes orders there.`,
+Neither command reads the Secret with the key: the controller tells what there
+is to know in the ConfigMap smi-ca, and takes orders there.
+
+Exit codes: 0 done, or nothing is waited for; 1 something is; 2 the cluster
+cannot be reached, or no controller leads there.`,
+		Example: `  smi ca status`,
 	})
 	cmd.AddCommand(caStatus(app), caRotate(app))
 	return cmd
@@ -117,8 +121,9 @@ func caRotate(app *App) *cobra.Command {
 that fails: first the new root becomes trusted everywhere, then it signs, then
 the old one is trusted no more. Each step waits until every pod has taken it up.
 
-The controller does it; this command asks it to, and shows how far it is until it
-is done. It may be interrupted: the rotation goes on, and smi ca status shows it.
+The controller does it; this command asks it to, and shows how far it is until
+it is done. It may be interrupted: the rotation goes on, and smi ca status shows
+it.
 
 Only for a certificate authority that the mesh made. One of your own is rotated
 by a change of its Secret.
