@@ -119,7 +119,11 @@ func (s *Server) Certify(ctx context.Context, request *certifyv1.CertifyRequest)
 	s.requests.WithLabelValues(code.String()).Inc()
 	attrs := []any{"from", addressOf(ctx), "pod", caller.Account.Namespace + "/" + caller.Pod, "account", caller.Account.String()}
 	if err != nil {
-		s.logger.Warn("no certificate for a pod", append(attrs, "code", code.String(), "error", status.Convert(err).Message())...)
+		level := slog.LevelWarn
+		if code == codes.ResourceExhausted {
+			level = slog.LevelDebug // Whoever asks too often must not fill the log as well.
+		}
+		s.logger.Log(ctx, level, "no certificate for a pod", append(attrs, "code", code.String(), "error", status.Convert(err).Message())...)
 		return nil, err
 	}
 	s.logger.Debug("certificate issued", attrs...)

@@ -31,7 +31,13 @@ var ErrRequest = errors.New("certificate signing request refused")
 // serves servers and clients, is valid from a minute ago until the returned
 // expiry, and comes as PEM with the intermediates that lead to the root, the
 // root left out. An error that is the requester's fault wraps ErrRequest.
+//
+// It refuses XDSAccount, whose certificate SignXDS alone makes: whoever had one as
+// a workload could stand in for the control plane.
 func (ca *CA) Sign(request []byte, account mesh.Account) (chainPEM []byte, expiry time.Time, err error) {
+	if account == XDSAccount {
+		return nil, time.Time{}, fmt.Errorf("%w for %s: that is the identity of the control plane; run the workload as another ServiceAccount", ErrRequest, account)
+	}
 	return ca.sign(request, account, nil)
 }
 

@@ -220,6 +220,18 @@ func TestSignRefusesAccounts(t *testing.T) {
 	}
 }
 
+// Whoever had the control plane's identity could tell every proxy what to do.
+func TestSignRefusesTheControlPlanesAccount(t *testing.T) {
+	ca := newTestCA(t)
+	csr := request(t, ecKey(t, elliptic.P256()), &x509.CertificateRequest{})
+	if _, _, err := ca.Sign(csr, XDSAccount); !errors.Is(err, ErrRequest) {
+		t.Errorf("a workload gets the identity of the control plane: %v", err)
+	}
+	if _, _, err := ca.SignXDS(csr); err != nil {
+		t.Errorf("the control plane does not: %v", err)
+	}
+}
+
 func FuzzSign(f *testing.F) {
 	ca, err := NewCA(Config{TrustDomain: domain})
 	if err != nil {

@@ -1,6 +1,7 @@
 package rootkeeper
 
 import (
+	"cmp"
 	"crypto/x509"
 	"time"
 
@@ -83,7 +84,9 @@ func (r *record) leaveStable(f *facts) (*record, error) {
 		}
 		return r, nil
 	}
-	if r.own != nil && f.request == r.Request && !ending(r.own.root(), f.now) {
+	// Where nobody asks, as after the loss of what held the question, nothing is new.
+	asked := f.request != "" && f.request != r.Request
+	if r.own != nil && !asked && !ending(r.own.root(), f.now) {
 		return r, nil
 	}
 	return r.renew(f)
@@ -114,7 +117,7 @@ func (r *record) begin(phase Phase, f *facts) *record {
 // trust adds roots to those that are trusted.
 func (r *record) trust(f *facts, made *pair, roots []*x509.Certificate) *record {
 	next := r.begin(Trusting, f)
-	next.next, next.Request, next.Given = made, f.request, f.given != nil
+	next.next, next.Request, next.Given = made, cmp.Or(f.request, r.Request), f.given != nil
 	next.roots = union(r.roots, roots...)
 	return next
 }

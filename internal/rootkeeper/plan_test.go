@@ -83,3 +83,30 @@ func TestRootThatEndsIsReplaced(t *testing.T) {
 		t.Errorf("a root that ends in a year: phase %s, %d roots, %v", next.Phase, len(next.roots), err)
 	}
 }
+
+func TestEveryRequestCountsOnce(t *testing.T) {
+	f := &facts{config: testConfig, now: time.Now(), settled: true, request: "first"}
+	r, err := (*record)(nil).advance(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	advance := func(request string) *record {
+		t.Helper()
+		f.request = request
+		next, err := r.advance(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return next
+	}
+	if next := advance("first"); next != r {
+		t.Errorf("a request that was carried out leads to %s", next.Phase)
+	}
+	// What holds it may be deleted, and made anew without it.
+	if next := advance(""); next != r {
+		t.Errorf("no request leads to %s", next.Phase)
+	}
+	if next := advance("second"); next.Phase != Trusting || next.Request != "second" {
+		t.Errorf("a new request leads to %s, noted as %q", next.Phase, next.Request)
+	}
+}
