@@ -38,11 +38,11 @@ func TestDocumentedExample(t *testing.T) {
 	if got, want := c.Sidecar.Resources.Requests.Cpu().String(), "50m"; got != want {
 		t.Errorf("sidecar.resources: %s, want %s", got, want)
 	}
-	if c.Image.Registry != "registry.example.org/mesh" || c.Exclude.Namespaces[0] != "monitoring" || len(c.PodCIDRs) != 2 {
+	if c.Image.Registry != "registry.example.org/mesh" || c.Exclude.Namespaces[0] != "monitoring" || len(c.PodCIDRs) != 2 || len(c.Meaning(nil).Ranges) != 4 {
 		t.Errorf("the example was not read: %+v", c)
 	}
 	// The page says that the rest of the example are the defaults.
-	c.PodCIDRs, c.Exclude, c.Sidecar.Resources = nil, Exclude{}, nil
+	c.PodCIDRs, c.ServiceCIDRs, c.Exclude, c.Sidecar.Resources = nil, nil, Exclude{}, nil
 	c.Image.Registry, c.Image.Tag, c.Image.PullSecrets = "", "", nil
 	if diff := cmp.Diff(Default(), c); diff != "" {
 		t.Errorf("the example is not what the defaults are (-default +example):\n%s", diff)

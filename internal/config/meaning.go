@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/smi-project/smi/internal/compile"
 	"github.com/smi-project/smi/internal/render/envoy"
@@ -16,7 +17,7 @@ func (c *Controller) Meaning(nodes []netip.Prefix) compile.Config {
 	}
 	return compile.Config{
 		TrustDomain: c.TrustDomain, ClusterDomain: c.ClusterDomain,
-		Mode: c.Mode, Floor: c.ModeFloor, Sidecars: true, Ranges: ranges,
+		Mode: c.Mode, Floor: c.ModeFloor, Sidecars: true, Ranges: slices.Concat(ranges, Prefixes(c.ServiceCIDRs)),
 		ExcludeInbound: c.Exclude.InboundPorts,
 	}
 }

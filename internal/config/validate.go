@@ -67,6 +67,7 @@ func (c *Controller) validate() field.ErrorList {
 	all = append(all, oneOf(field.NewPath("egress"), c.Egress, AllowEgress, DenyEgress)...)
 	all = append(all, oneOf(field.NewPath("metrics"), c.Metrics, MetricsALS, MetricsStats, MetricsNone)...)
 	all = append(all, cidrs(field.NewPath("podCIDRs"), c.PodCIDRs)...)
+	all = append(all, cidrs(field.NewPath("serviceCIDRs"), c.ServiceCIDRs)...)
 	if ttl := c.CertificateTTL.Duration; ttl < minTTL || ttl > maxTTL {
 		all = append(all, field.Invalid(field.NewPath("certificateTTL"), ttl.String(), "it is from "+minTTL.String()+" to "+maxTTL.String()))
 	}
