@@ -180,6 +180,10 @@ func plaintextPorts(r *report, o *corev1.Pod, p *pod) map[uint16]bool {
 			}
 			number = uint16(n)
 		}
+		if mesh.OfSidecar(number) {
+			r.errorf(place{"SP-7", at.field, "SidecarPort"}, "%d belongs to the sidecar; it opens nothing: choose another port", number)
+			continue
+		}
 		ports[number] = true
 		r.warnf(at, "port %d is open to peers without identity, which nothing checks; meshed peers still need a TrafficTarget", number)
 	}

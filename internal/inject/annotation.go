@@ -59,12 +59,17 @@ func (j *injection) words(annotation string) []string {
 	return words
 }
 
-// checkPlaintextPorts objects to entries that open nothing (AC-18): who wrote
-// them expects an open port.
+// checkPlaintextPorts objects to entries that open nothing (AC-18, SP-7): who
+// wrote them expects an open port. A name cannot be that of a sidecar's port,
+// which no container may declare.
 func (j *injection) checkPlaintextPorts() {
+	field := annotationField(sidecar.AnnotationPlaintextPorts)
 	for _, word := range j.words(sidecar.AnnotationPlaintextPorts) {
-		if _, number := portNumber(word); !number && !j.declares(word) {
-			j.found.add(InvalidAnnotation, annotationField(sidecar.AnnotationPlaintextPorts), fmt.Sprintf("%q is neither a port number nor the name of a container's port", word))
+		switch port, number := portNumber(word); {
+		case number && isReserved(port):
+			j.found.add(SidecarPort, field, word)
+		case !number && !j.declares(word):
+			j.found.add(InvalidAnnotation, field, fmt.Sprintf("%q is neither a port number nor the name of a container's port", word))
 		}
 	}
 }

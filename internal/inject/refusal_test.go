@@ -74,6 +74,7 @@ var refusals = []struct {
 	}), inject.SidecarToken, "spec.volumes[0].projected.sources[0].serviceAccountToken.audience smi-spec.io:"},
 	{"the sidecar's port", onContainer(func(c *corev1.Container) { c.Ports = []corev1.ContainerPort{{ContainerPort: 15006}} }), inject.SidecarPort, "spec.containers[0].ports[0].containerPort 15006:"},
 	{"the sidecar's port past the sidecar", annotated(sidecar.AnnotationExcludeInbound, "15006"), inject.SidecarPort, "metadata.annotations[smi-spec.io/exclude-inbound-ports] 15006:"},
+	{"the sidecar's port for peers without identity", annotated(sidecar.AnnotationPlaintextPorts, "8443, 15006"), inject.SidecarPort, "metadata.annotations[smi-spec.io/plaintext-ports] 15006:"},
 	{"a probe that asks the sidecar", probing(corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/web/readiness", Port: intstr.FromInt32(15022)}}), inject.SidecarPort, "spec.containers[0].readinessProbe.httpGet.port 15022:"},
 	{"metrics at the sidecar's port", scraping("15020", "", ""), inject.SidecarPort, "metadata.annotations[prometheus.io/port] 15020:"},
 	{"two containers of one name", onPod(func(p *corev1.Pod) {
