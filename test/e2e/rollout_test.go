@@ -51,6 +51,9 @@ func TestRollouts(t *testing.T) {
 // TestStatefulRollout replaces the members of a StatefulSet, one after the other,
 // while they are called by their headless Service.
 func TestStatefulRollout(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes more than a minute, as members are replaced one after the other; make e2e-full runs it")
+	}
 	const ns = "e2e-members"
 	here.namespace(t, ns, meshed())
 	here.apply(t, workload{namespace: ns, name: "members", headless: true, replicas: 2, args: []string{"-http=8080", "-tcp=9000"}, ports: []string{"http:8080", "tcp:9000"}}.yaml()+
