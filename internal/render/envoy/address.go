@@ -3,6 +3,7 @@ package envoy
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -18,37 +19,66 @@ type addressRange struct {
 	then     *xdsmatcherv3.Matcher_OnMatch
 }
 
+// fewAddresses is up to how many single addresses have an entry of their own. An
+// entry takes 85 bytes, in an expression an address takes 4: the addresses of all
+// Services are in every sidecar.
+const fewAddresses = 16
+
 // byAddress decides by where a connection was going. Single addresses count
 // more than ranges, which must not overlap.
 //
-// Ranges are regular expressions over the text of an address. Envoy's matcher of
+// Ranges, and many addresses, are regular expressions over the text of an address. Envoy's matcher of
 // ranges would be the natural choice, but Envoy calls it work in progress and not
 // covered by its threat model, and logs a warning for each address in it.
 func byAddress(ranges []addressRange, other *xdsmatcherv3.Matcher_OnMatch) *xdsmatcherv3.Matcher {
-	single, list := map[string]*xdsmatcherv3.Matcher_OnMatch{}, &xdsmatcherv3.Matcher_MatcherList{}
+	single := map[string]*xdsmatcherv3.Matcher_OnMatch{}
+	var many, wide []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher
 	for _, r := range ranges {
-		var expressions []string
+		var addresses, expressions []string
 		for _, p := range r.prefixes {
 			if p.IsSingleIP() {
-				single[p.Addr().String()] = r.then
-				continue
+				addresses = append(addresses, p.Addr().String())
+			} else {
+				expressions = append(expressions, prefixExpression(p))
 			}
-			expressions = append(expressions, prefixExpression(p))
 		}
 		if len(expressions) > 0 {
-			list.Matchers = append(list.Matchers, &xdsmatcherv3.Matcher_MatcherList_FieldMatcher{
-				Predicate: condition(destinationIP, regexValue(strings.Join(expressions, "|"))), OnMatch: r.then,
-			})
+			wide = append(wide, byExpression(strings.Join(expressions, "|"), r.then))
+		}
+		if len(addresses) > fewAddresses {
+			many = append(many, byExpression(addressExpression(addresses), r.then))
+			continue
+		}
+		for _, a := range addresses {
+			single[a] = r.then
 		}
 	}
 	out := &xdsmatcherv3.Matcher{OnNoMatch: other}
-	if len(list.Matchers) > 0 {
-		out.MatcherType = &xdsmatcherv3.Matcher_MatcherList_{MatcherList: list}
+	if all := append(many, wide...); len(all) > 0 {
+		out.MatcherType = &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{Matchers: all}}
 	}
 	if len(single) == 0 {
 		return out
 	}
 	return &xdsmatcherv3.Matcher{MatcherType: exactMap(destinationIP, single), OnNoMatch: chosenBy(out)}
+}
+
+func byExpression(expression string, then *xdsmatcherv3.Matcher_OnMatch) *xdsmatcherv3.Matcher_MatcherList_FieldMatcher {
+	return &xdsmatcherv3.Matcher_MatcherList_FieldMatcher{Predicate: condition(destinationIP, regexValue(expression)), OnMatch: then}
+}
+
+// addressExpression is true of exactly these texts of addresses. What neighbours
+// have in common is written once, all but what follows the last separator.
+func addressExpression(addresses []string) string {
+	var parts []string
+	for len(addresses) > 0 {
+		common, ends := addresses[0][:strings.LastIndexAny(addresses[0], ".:")+1], []string(nil)
+		for len(addresses) > 0 && strings.LastIndexAny(addresses[0], ".:")+1 == len(common) && strings.HasPrefix(addresses[0], common) {
+			ends, addresses = append(ends, addresses[0][len(common):]), addresses[1:]
+		}
+		parts = append(parts, regexp.QuoteMeta(common)+"(?:"+strings.Join(ends, "|")+")")
+	}
+	return strings.Join(parts, "|")
 }
 
 // prefixExpression is true of the usual text of exactly the addresses of a

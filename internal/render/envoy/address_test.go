@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -70,5 +72,48 @@ func TestPrefixExpressionIsShort(t *testing.T) {
 		if got := prefixExpression(netip.MustParsePrefix(prefix)); got != want {
 			t.Errorf("%s is %s, want %s", prefix, got, fmt.Sprint(want))
 		}
+	}
+}
+
+// An expression for many addresses must be true of these and of no other.
+func TestAddressExpression(t *testing.T) {
+	dice := rand.New(rand.NewPCG(3, 4))
+	near := func() netip.Addr {
+		if dice.IntN(2) == 0 {
+			return netip.AddrFrom4([4]byte{10, 96, byte(dice.IntN(3)), byte(dice.IntN(256))})
+		}
+		b := netip.MustParseAddr("fd00:10:96::").As16()
+		b[13], b[15] = byte(dice.IntN(2)), byte(dice.IntN(256))
+		return netip.AddrFrom16(b)
+	}
+	for range 50 {
+		known := map[string]bool{}
+		var addresses []netip.Addr
+		for range 200 {
+			if a := near(); !known[a.String()] {
+				known[a.String()] = true
+				addresses = append(addresses, a)
+			}
+		}
+		slices.SortFunc(addresses, netip.Addr.Compare)
+		var texts []string
+		for _, a := range addresses {
+			texts = append(texts, a.String())
+		}
+		whole := regexp.MustCompile("^(?:" + addressExpression(texts) + ")$")
+		for _, text := range texts {
+			if !whole.MatchString(text) {
+				t.Fatalf("%s does not match %s", whole, text)
+			}
+		}
+		for range 1000 {
+			if other := near().String(); whole.MatchString(other) != known[other] || whole.MatchString("1"+other) || whole.MatchString(strings.ReplaceAll(other, ".", "x")) != known[strings.ReplaceAll(other, ".", "x")] {
+				t.Fatalf("%s and %s, which is known: %v", whole, other, known[other])
+			}
+		}
+	}
+	want := `10\.96\.0\.(?:7|10)|10\.96\.1\.(?:7)|fd00::(?:|a)`
+	if got := addressExpression([]string{"10.96.0.7", "10.96.0.10", "10.96.1.7", "fd00::", "fd00::a"}); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
