@@ -224,6 +224,8 @@ func (c *ControlPlane) Push() *mesh.Mesh {
 // forgets those that are gone.
 func (c *ControlPlane) makeViews(proxies []envoy.Proxy, rendered [][]*envoy.Resource) {
 	order := make([]*view, len(proxies))
+	// All pods of a class on a cluster have the very same list, and share its view.
+	shared := map[**envoy.Resource]*xds.View{}
 	for i, resources := range rendered {
 		node := proxies[i].Node
 		// A proxy is mostly where it was the last time.
@@ -234,7 +236,7 @@ func (c *ControlPlane) makeViews(proxies []envoy.Proxy, rendered [][]*envoy.Reso
 			v = c.views[node]
 		}
 		if v == nil || !same(v.resources, resources) {
-			v = &view{node: node, resources: resources, view: xds.NewView(resources)}
+			v = &view{node: node, resources: resources, view: viewOf(shared, resources)}
 			c.views[node], c.published[node] = v, v.view
 		}
 		order[i] = v
@@ -252,6 +254,19 @@ func (c *ControlPlane) makeViews(proxies []envoy.Proxy, rendered [][]*envoy.Reso
 			}
 		}
 	}
+}
+
+// viewOf returns the view of a list, which is made once for each.
+func viewOf(shared map[**envoy.Resource]*xds.View, resources []*envoy.Resource) *xds.View {
+	if len(resources) == 0 {
+		return xds.NewView()
+	}
+	v := shared[&resources[0]]
+	if v == nil {
+		v = xds.NewView(resources)
+		shared[&resources[0]] = v
+	}
+	return v
 }
 
 // same tells whether two lists hold the same resources. What a renderer did not

@@ -74,11 +74,12 @@ func (s *session) adopt() {
 	if s.view == s.latest {
 		return
 	}
-	idle := s.settled == s.view
+	idle, before := s.settled == s.view, s.view
 	s.view = s.latest
 	s.overdue = [waitCount]bool{}
-	for _, sub := range s.subscriptions {
-		if sub != nil {
+	for k, sub := range s.subscriptions {
+		// Most changes are of one kind. Of the others there is nothing to compare.
+		if sub != nil && (before == nil || !slices.Equal(before.lists[k], s.view.lists[k])) {
 			sub.stale = true
 		}
 	}
