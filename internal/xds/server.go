@@ -228,14 +228,16 @@ func (s *Server) authorize(ctx context.Context, principal mesh.Principal, id str
 
 // Options are those that a gRPC server needs for a Server to be registered with
 // it: the wire format of responses depends on them. They keep a connected proxy
-// below 100 kB: buffers are small, windows do not grow.
+// below 100 kB: buffers are small, or go back when all was written, and windows do
+// not grow.
 func Options(creds credentials.TransportCredentials) []grpc.ServerOption {
-	const buffer, window = 4 << 10, 64 << 10
+	const buffer, sharedBuffer, window = 4 << 10, 16 << 10, 64 << 10
 	return []grpc.ServerOption{
 		grpc.Creds(creds),
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.ReadBufferSize(buffer),
-		grpc.WriteBufferSize(buffer),
+		grpc.WriteBufferSize(sharedBuffer),
+		grpc.SharedWriteBuffer(true),
 		grpc.StaticStreamWindowSize(window),
 		grpc.StaticConnWindowSize(window),
 		grpc.HeaderTableSize(buffer),
@@ -272,6 +274,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, config *tls.C
 	if config == nil || (config.ClientAuth == tls.NoClientCert && config.GetConfigForClient == nil) {
 		return errors.New("xds: the TLS configuration must require client certificates (ClientAuth)")
 	}
+	// Small records at the beginning let a browser show half a page. An Envoy needs a
+	// whole message, and each record is a call of the kernel.
+	config = config.Clone()
+	config.DynamicRecordSizingDisabled = true
 	server := grpc.NewServer(Options(credentials.NewTLS(config))...)
 	s.Register(server)
 	for _, register := range beside {
