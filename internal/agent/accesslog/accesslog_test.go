@@ -2,9 +2,11 @@ package accesslog
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -339,5 +341,33 @@ func TestMetricsAreBounded(t *testing.T) {
 	}
 	if !strings.Contains(text, `source_namespace="other",source_pod="other",source_workload="other"} 97`) {
 		t.Errorf("the rest is not counted together:\n%s", text)
+	}
+}
+
+// An application that tries address after address keeps no other edge out.
+func TestAddressesTakeNoPlaces(t *testing.T) {
+	m := NewMetrics(3)
+	for port := range 1000 {
+		m.Observe(&Entry{Side: Client, Protocol: TCP, Denied: true, Service: fmt.Sprintf("10.0.0.7:%d", port+1)})
+	}
+	for _, service := range []string{"shop/a:80", "shop/b:80", "shop/c:80", "shop/d:80"} {
+		m.Observe(&Entry{Side: Client, Protocol: TCP, Service: service})
+	}
+	m.Observe(&Entry{Side: Client, Protocol: TCP, Denied: true, Service: "[fd00::7]:1"})
+	text := scrape(t, m)
+	if n := strings.Count(text, `service="10.0.0.7:`); n != maxAddressEdges {
+		t.Errorf("%d addresses are told apart; want %d", n, maxAddressEdges)
+	}
+	for _, want := range []string{`service="10.0.0.7:1",`, `service="shop/a:80",`, `service="shop/b:80",`, `service="shop/c:80",`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	for series, want := range map[string]string{"smi_denied_total{": "} 937", "smi_connections_total{": "} 1"} {
+		if !slices.ContainsFunc(strings.Split(text, "\n"), func(line string) bool {
+			return strings.HasPrefix(line, series) && strings.Contains(line, `service="other"`) && strings.HasSuffix(line, want)
+		}) {
+			t.Errorf("the rest of %s...} is not counted together:\n%s", series, text)
+		}
 	}
 }

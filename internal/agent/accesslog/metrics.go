@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync"
 
@@ -14,12 +15,18 @@ import (
 // DefaultMaxEdges is how many edges a Metrics tells apart unless told otherwise.
 const DefaultMaxEdges = 2000
 
-// Other is the label value of everything about an edge that came after the
+// maxAddressEdges is how many edges to addresses it tells apart besides. An
+// application chooses what addresses it calls: one that tries many must not take
+// the places of the edges between workloads.
+const maxAddressEdges = 64
+
+// Other is the label value of everything about an edge that came after its
 // limit of edges was reached.
 const Other = "other"
 
-// edgeLabels are on every series. Their values are verified or enumerated,
-// never what a peer can choose freely.
+// edgeLabels are on every series. Their values are verified or enumerated, but for
+// one: the service is the "<address>:<port>" that the application has called where
+// that is no Service, as a denial of such a call has it. Hence maxAddressEdges.
 var edgeLabels = []string{
 	"side", "protocol",
 	"source_namespace", "source_account", "source_workload", "source_pod",
@@ -29,6 +36,12 @@ var edgeLabels = []string{
 
 // edge is the values of edgeLabels.
 type edge [12]string
+
+// toAddress tells whether an edge leads to an address rather than to a Service.
+func (e *edge) toAddress() bool {
+	_, err := netip.ParseAddrPort(e[10])
+	return err == nil
+}
 
 // Metrics counts entries in the mesh's series:
 //
@@ -40,8 +53,9 @@ type edge [12]string
 //
 // All of them carry the labels of the edge: side, protocol, namespace, account,
 // workload and pod of source and destination, service and backend. A denial is
-// in smi_denied_total alone. The number of edges is bounded: what comes after
-// goes to one edge per side and protocol whose other labels are Other.
+// in smi_denied_total alone. The number of edges is bounded, and apart from it
+// that of edges to addresses: what comes after goes to one edge per side and
+// protocol whose other labels are Other.
 //
 // Metrics is a Sink and a prometheus.Collector.
 type Metrics struct {
@@ -51,8 +65,9 @@ type Metrics struct {
 	maxEdges int
 	mu       sync.Mutex
 	// edges are those that are told apart, rest those that the others are
-	// counted under.
+	// counted under; toAddresses is how many of edges lead to addresses.
 	edges, rest map[edge]*series
+	toAddresses int
 }
 
 // series are those of one edge that were counted in before. To look one up by
@@ -71,7 +86,7 @@ type outcome struct {
 }
 
 // NewMetrics makes empty metrics that tell at most maxEdges edges apart, or
-// DefaultMaxEdges where that is 0.
+// DefaultMaxEdges where that is 0, not counting those to addresses.
 func NewMetrics(maxEdges int) *Metrics {
 	if maxEdges <= 0 {
 		maxEdges = DefaultMaxEdges
@@ -167,7 +182,7 @@ func (m *Metrics) admit(at edge) *series {
 		return s
 	}
 	among := m.edges
-	if len(m.edges) >= m.maxEdges {
+	if !m.takePlace(&at) {
 		for i := 2; i < len(at); i++ {
 			at[i] = Other
 		}
@@ -179,6 +194,18 @@ func (m *Metrics) admit(at edge) *series {
 		among[at] = s
 	}
 	return s
+}
+
+// takePlace tells whether there is room for one more edge of its kind, and takes it.
+func (m *Metrics) takePlace(at *edge) bool {
+	if !at.toAddress() {
+		return len(m.edges)-m.toAddresses < m.maxEdges
+	}
+	if m.toAddresses >= maxAddressEdges {
+		return false
+	}
+	m.toAddresses++
+	return true
 }
 
 func responseClass(code int) string {
