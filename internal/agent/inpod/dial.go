@@ -2,9 +2,13 @@ package inpod
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
+
+	"github.com/smi-project/smi/mesh"
 )
 
 // dialer connects to the application of the pod past the sidecar: what comes from
@@ -25,13 +29,19 @@ func (d *dialer) host(declared string) string {
 }
 
 // DialContext connects to an address; to one of the pod's own from the delivery
-// address of its family.
+// address of its family. It does not connect to the sidecar's ports, to which an
+// application may redirect: from that address, the sidecar would ask itself.
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if number, err := strconv.ParseUint(port, 10, 16); err != nil || mesh.OfSidecar(uint16(number)) {
+		return nil, fmt.Errorf("port %s is the sidecar's or none at all", port)
+	}
 	var plain net.Dialer
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		if to, err := netip.ParseAddr(host); err == nil && slices.Contains(d.pod, to) {
-			plain.LocalAddr = d.source(to)
-		}
+	if to, err := netip.ParseAddr(host); err == nil && slices.Contains(d.pod, to) {
+		plain.LocalAddr = d.source(to)
 	}
 	return plain.DialContext(ctx, network, address)
 }

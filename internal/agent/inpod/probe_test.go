@@ -22,7 +22,7 @@ import (
 // seen is what reached the application.
 type seen struct{ requests []*http.Request }
 
-// application answers by the path: /<status>, /away, /near.
+// application answers by the path: /<status>, /away, /near, /sidecar.
 func application(t *testing.T) (*seen, int, string) {
 	t.Helper()
 	s := &seen{}
@@ -37,6 +37,8 @@ func application(t *testing.T) (*seen, int, string) {
 			http.Redirect(w, r, "http://198.51.100.1/", http.StatusFound)
 		case "/near":
 			http.Redirect(w, r, "/500", http.StatusFound)
+		case "/sidecar":
+			http.Redirect(w, r, "http://127.0.0.1:15020/metrics", http.StatusFound)
 		default:
 			var code int
 			if _, err := fmt.Sscanf(r.URL.Path, "/%d", &code); err != nil {
@@ -86,6 +88,7 @@ func TestProbes(t *testing.T) {
 		"503":                {get("/503"), "with 503"},
 		"redirect elsewhere": {get("/away"), ""},
 		"redirect within":    {get("/near"), "answered GET /near with 500"},
+		"redirect sidecar":   {get("/sidecar"), "port 15020 is the sidecar's"},
 		"no HTTP":            {sidecar.Probe{HTTPGet: &corev1.HTTPGetAction{Port: intstr.FromInt(nobody)}}, "refused"},
 		"TCP":                {sidecar.Probe{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt(port)}}, ""},
 		"TCP refused":        {sidecar.Probe{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt(nobody)}}, "refused"},
