@@ -60,7 +60,10 @@ func (p *prober) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "a probe is asked for by GET", http.StatusMethodNotAllowed)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), timeoutOf(r.URL.Path, &probe))
+	timeout := timeoutOf(r.URL.Path, &probe)
+	// A hook may take longer than the server allows for answers.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout + writeTimeout))
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	if err := p.carryOut(ctx, &probe); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)

@@ -79,7 +79,7 @@ func (p *Pod) Run(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(err, stopped(stop, group))
 		}
-		group.Go(func() error { return serve(serving, listener, s.handler) })
+		group.Go(func() error { return serve(serving, listener, s.handler, writeTimeout) })
 	}
 	group.Go(func() error {
 		p.followRoots(serving)
@@ -121,13 +121,20 @@ func listen(ctx context.Context, network, address string) (net.Listener, error) 
 // Bounds of what a caller can take of the agent.
 const (
 	headerTimeout = 5 * time.Second
-	idleTimeout   = 2 * time.Minute
-	maxHeader     = 16 << 10
+	// writeTimeout is how long an answer may take from the end of a request, so that
+	// who does not read it gives back what he holds.
+	writeTimeout = 30 * time.Second
+	idleTimeout  = 2 * time.Minute
+	maxHeader    = 16 << 10
 )
 
-// serve serves HTTP until the context ends.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader}
+// serve serves HTTP until the context ends. No answer takes longer than write,
+// unless its handler wants it.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, write time.Duration) error {
+	server := &http.Server{
+		Handler: handler, MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout, WriteTimeout: write, IdleTimeout: idleTimeout,
+	}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("agent: serve on %s: %w", listener.Addr(), err)
