@@ -83,7 +83,7 @@ func TestAgainTakesInWhatWasAdded(t *testing.T) {
 		})
 	})
 	added := injected.Spec.Containers[1]
-	if added.ReadinessProbe.HTTPGet == nil || added.ReadinessProbe.HTTPGet.Path != "/added/readiness" {
+	if added.ReadinessProbe.HTTPGet == nil || added.ReadinessProbe.HTTPGet.Path != "/"+token+"/added/readiness" {
 		t.Errorf("the probe is not led through the sidecar: %+v", added.ReadinessProbe)
 	}
 	if added.Lifecycle == nil || *injected.Spec.TerminationGracePeriodSeconds != 35 {
@@ -130,7 +130,7 @@ func TestAgainRefuses(t *testing.T) {
 		"a second sidecar":  func(p *corev1.Pod) { p.Spec.InitContainers = append(p.Spec.InitContainers, p.Spec.InitContainers[1]) },
 		"settings taken":    func(p *corev1.Pod) { p.Spec.InitContainers[1].Env = nil },
 		"annotation taken":  func(p *corev1.Pod) { delete(p.Annotations, sidecar.AnnotationInjected) },
-		"a looping probe":   func(p *corev1.Pod) { p.Spec.Containers[0].LivenessProbe = loop("/web/liveness") },
+		"a looping probe":   func(p *corev1.Pod) { p.Spec.Containers[0].LivenessProbe = loop("/" + token + "/web/liveness") },
 		"redirection taken": func(p *corev1.Pod) { p.Spec.InitContainers = p.Spec.InitContainers[1:] },
 	} {
 		changed := once.DeepCopy()
@@ -141,6 +141,52 @@ func TestAgainRefuses(t *testing.T) {
 	}
 }
 
+// TestProbesNeedAToken is about who may ask for a pod's probes: who knows the pod.
+func TestProbesNeedAToken(t *testing.T) {
+	o := options()
+	o.Token = nil
+	injector := newInjector(t, o)
+	seen := map[string]bool{}
+	for range 3 {
+		namespace, pod := ordinary()
+		pod.Spec.Containers[0].LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(80)}}}
+		injected, err := injector.Inject(namespace, pod)
+		if err != nil {
+			t.Fatal(err)
+		}
+		settings := settingsOf(t, injected)
+		path := injected.Spec.Containers[0].LivenessProbe.HTTPGet.Path
+		if seen[path] || len(settings.ProbeToken) < 26 || path != "/"+settings.ProbeToken+"/web/liveness" || path != settings.ProbePath("/web/liveness") {
+			t.Errorf("the kubelet asks for %s, the sidecar's token is %q", path, settings.ProbeToken)
+		}
+		seen[path] = true
+	}
+}
+
+// TestAgainAfterARunWithoutTokens has an earlier run that knew no tokens, as while the mesh
+// is upgraded.
+func TestAgainAfterARunWithoutTokens(t *testing.T) {
+	namespace, pod := ordinary()
+	pod.Spec.Containers[0].LivenessProbe = &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(80)}}}
+	o := options()
+	o.Token = func() string { return "" }
+	once, err := newInjector(t, o).Inject(namespace, pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice, err := newInjector(t, options()).Inject(namespace, once)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := newInjector(t, options()).Inject(namespace, pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, twice); diff != "" {
+		t.Errorf("not as if it were the first run (-first +second):\n%s", diff)
+	}
+}
+
 // TestForgedSettings has a pod that claims to have been injected, with settings
 // that send the sidecar's probes to the sidecar.
 func TestForgedSettings(t *testing.T) {
@@ -148,6 +194,7 @@ func TestForgedSettings(t *testing.T) {
 	pod.Spec.TerminationGracePeriodSeconds = new(int64(10))
 	settings := sidecar.Settings{
 		Controller: "elsewhere.test:1", TrustDomain: "elsewhere.test", LogLevel: "debug", PreStopSeconds: 30,
+		ProbeToken:         "guessed",
 		ApplicationMetrics: &corev1.HTTPGetAction{Path: "/x", Port: intstr.FromInt32(9102)},
 		Probes:             map[string]sidecar.Probe{"/web/liveness": {HTTPGet: &corev1.HTTPGetAction{Path: "/live", Port: intstr.FromInt32(80)}}},
 	}
@@ -162,7 +209,7 @@ func TestForgedSettings(t *testing.T) {
 			{Name: sidecar.Container, Image: "example.test/other:1", Env: []corev1.EnvVar{{Name: sidecar.SettingsVariable, Value: text}}},
 			{Name: sidecar.RedirectContainer, Image: "example.test/other:1"},
 		}
-		forged.Spec.Containers[0].LivenessProbe = loop("/web/liveness")
+		forged.Spec.Containers[0].LivenessProbe = loop("/guessed/web/liveness")
 		return forged
 	}
 	injector := newInjector(t, options())
@@ -179,7 +226,7 @@ func TestForgedSettings(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("a forged injection gains something (-honest +forged):\n%s", diff)
 	}
-	settings.Probes["/web/liveness"] = sidecar.Probe{HTTPGet: loop("/web/liveness").HTTPGet}
+	settings.Probes["/web/liveness"] = sidecar.Probe{HTTPGet: loop("/guessed/web/liveness").HTTPGet}
 	if _, err := injector.Inject(namespace, forge()); err == nil {
 		t.Error("a probe by which the sidecar asks itself is not refused")
 	}

@@ -98,7 +98,7 @@ func TestHandlerKeepsWhatItDoesNotKnow(t *testing.T) {
 		len(s.Volumes) != 4 || s.Volumes[0].Name != "data" || !s.Volumes[0].Later["f"] {
 		t.Errorf("fields that this release does not know were lost: %+v", got)
 	}
-	if s.Containers[0].ReadinessProbe.HTTPGet.Path != "/web/readiness" {
+	if s.Containers[0].ReadinessProbe.HTTPGet.Path != "/"+token+"/web/readiness" {
 		t.Errorf("the probe beside an unknown field was not rewritten: %+v", got)
 	}
 }

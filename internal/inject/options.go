@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -50,6 +51,10 @@ type Options struct {
 	Mode func(*corev1.Namespace) mesh.Mode
 	// Version is left on injected pods.
 	Version string
+	// Token makes what the kubelet proves itself with to a pod's probes: 26 letters
+	// and digits of base32 that nobody can guess. It is crypto/rand.Text if nil, and
+	// something else in tests alone.
+	Token func() string
 }
 
 // Injector brings pods into the mesh. It is safe for concurrent use.
@@ -70,6 +75,9 @@ func New(options Options) (*Injector, error) {
 	}
 	if options.Version == "" {
 		options.Version = "unknown"
+	}
+	if options.Token == nil {
+		options.Token = rand.Text
 	}
 	options.ExcludeCIDRs = slices.Clone(options.ExcludeCIDRs)
 	for i, cidr := range options.ExcludeCIDRs {

@@ -1,6 +1,8 @@
 package inject
 
 import (
+	"regexp"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -9,8 +11,8 @@ import (
 
 // check is a probe or a lifecycle hook of a container.
 type check struct {
-	// path is where the sidecar carries it out; field is where the pod has it.
-	path, field string
+	// name is the probe's in the sidecar's settings; field is where the pod has it.
+	name, field string
 	// seconds is the probe's timeout; 0 for hooks.
 	seconds int32
 	http    **corev1.HTTPGetAction
@@ -36,7 +38,7 @@ func checks(c container) []check {
 			continue
 		}
 		found = append(found, check{
-			path: checkPath(c.Name, p.kind), field: c.field + "." + p.field, seconds: p.probe.TimeoutSeconds,
+			name: checkName(c.Name, p.kind), field: c.field + "." + p.field, seconds: p.probe.TimeoutSeconds,
 			http: &p.probe.HTTPGet, tcp: &p.probe.TCPSocket, grpc: &p.probe.GRPC, exec: &p.probe.Exec,
 		})
 	}
@@ -54,14 +56,14 @@ func checks(c container) []check {
 			continue
 		}
 		found = append(found, check{
-			path: checkPath(c.Name, h.kind), field: c.field + ".lifecycle." + h.kind,
+			name: checkName(c.Name, h.kind), field: c.field + ".lifecycle." + h.kind,
 			http: &h.hook.HTTPGet, exec: &h.hook.Exec,
 		})
 	}
 	return found
 }
 
-func checkPath(container, kind string) string { return "/" + container + "/" + kind }
+func checkName(container, kind string) string { return "/" + container + "/" + kind }
 
 // rewriteProbes leads what the kubelet asks the application over the network
 // through the sidecar, which the kubelet can reach without a grant (AC-14).
@@ -76,13 +78,26 @@ func (j *injection) rewriteProbes() {
 			}
 			if j.settings.Probes == nil {
 				j.settings.Probes = map[string]sidecar.Probe{}
+				j.settings.ProbeToken = j.probeToken()
 			}
-			j.settings.Probes[check.path] = probe
+			j.settings.Probes[check.name] = probe
 			check.set(sidecar.Probe{HTTPGet: &corev1.HTTPGetAction{
-				Path: check.path, Port: intstr.FromInt32(sidecar.PortProbes), Scheme: corev1.URISchemeHTTP,
+				Path: j.settings.ProbePath(check.name), Port: intstr.FromInt32(sidecar.PortProbes), Scheme: corev1.URISchemeHTTP,
 			}})
 		}
 	}
+}
+
+// tokens are the form of Options.Token.
+var tokens = regexp.MustCompile(`^[A-Z2-7]{26}$`)
+
+// probeToken keeps strangers from the probes' port, by which they could run hooks
+// that stop the application. An earlier run's stays, as the pod has it already.
+func (j *injection) probeToken() string {
+	if j.earlier != nil && tokens.MatchString(j.earlier.settings.ProbeToken) {
+		return j.earlier.settings.ProbeToken
+	}
+	return j.options.Token()
 }
 
 // original is what the sidecar has to ask in the kubelet's place. There is

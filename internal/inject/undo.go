@@ -56,8 +56,8 @@ func (j *injection) undo() {
 	for c := range j.containers() {
 		for _, check := range checks(c) {
 			get := *check.http
-			original, known := j.earlier.settings.Probes[check.path]
-			if known && get != nil && get.Path == check.path && get.Port == intstr.FromInt32(sidecar.PortProbes) {
+			original, known := j.earlier.settings.Probes[check.name]
+			if known && get != nil && get.Path == j.earlier.settings.ProbePath(check.name) && get.Port == intstr.FromInt32(sidecar.PortProbes) {
 				check.set(original)
 			}
 		}

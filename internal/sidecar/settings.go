@@ -32,9 +32,13 @@ type Settings struct {
 	Workload string `json:"workload,omitempty"`
 	// LogLevel is debug, info, warn or error; info if empty.
 	LogLevel string `json:"logLevel,omitempty"`
-	// Probes are the application's, by the path under which PortProbes carries them
-	// out: "/<container>/<readiness|liveness|startup|postStart|preStop>" (AC-14).
+	// Probes are the application's, by their names:
+	// "/<container>/<readiness|liveness|startup|postStart|preStop>" (AC-14).
+	// ProbePath is where PortProbes carries them out.
 	Probes map[string]Probe `json:"probes,omitempty"`
+	// ProbeToken is what a caller of PortProbes has to know: everybody reaches the
+	// port. It is in the pod's spec, so it keeps out who may not read that.
+	ProbeToken string `json:"probeToken,omitempty"`
 	// ApplicationMetrics is where the application serves Prometheus; nil where it
 	// does not.
 	ApplicationMetrics *corev1.HTTPGetAction `json:"applicationMetrics,omitempty"`
@@ -42,6 +46,15 @@ type Settings struct {
 	// told to stop; the pod's grace period was raised by as much. 0 where it has
 	// added no hook.
 	PreStopSeconds int64 `json:"preStopSeconds,omitempty"`
+}
+
+// ProbePath is the path under which PortProbes carries out a probe of that name:
+// "/<token>/<container>/<probe>".
+func (s *Settings) ProbePath(name string) string {
+	if s.ProbeToken == "" {
+		return name // as releases wrote it that had no tokens
+	}
+	return "/" + s.ProbeToken + name
 }
 
 // Probe is one probe or lifecycle hook; exactly one of the three is set. Ports

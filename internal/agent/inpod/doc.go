@@ -8,7 +8,9 @@
 //
 // and, on a Unix socket in the container, the level of the logs.
 //
-// What it answers on these ports anybody may ask who reaches the pod: it tells
-// nothing that is secret, and does nothing that the pod's author has not declared.
+// Everybody who reaches the pod reaches these ports. Metrics and readiness anybody
+// may ask for: they tell nothing that is secret, and who does not read what he has
+// asked for is cut off. A probe is carried out for who knows its path, which holds a
+// token of the injector's; it does nothing that the pod's author has not declared.
 // It carries no traffic of the application; that is Envoy's work.
 package inpod

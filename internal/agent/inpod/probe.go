@@ -25,45 +25,54 @@ const (
 	// hookTimeout bounds hooks, which have no timeout of their own: the kubelet
 	// gives up before.
 	hookTimeout = time.Hour
-	// maxProbes is how many are carried out at a time.
-	maxProbes = 32
+	// maxAtOnce is how often one probe is carried out at a time. The kubelet asks
+	// once, and again where it has given up on an answer.
+	maxAtOnce = 4
 	// maxRedirects is the kubelet's.
 	maxRedirects = 10
 	// maxBody bounds what is read of an answer, in bytes.
 	maxBody = 10 << 10
 )
 
-// errBusy is answered where too much is asked at a time.
-var errBusy = errors.New("too many probes at a time")
+// errBusy is answered where a probe is asked for too often at a time.
+var errBusy = errors.New("the probe is being carried out too often at a time")
 
 // prober carries out the probes that the pod declares, by their paths, in the way
-// of the kubelet. Nothing of what the caller sends reaches the application.
+// of the kubelet. Nothing of what the caller sends reaches the application, and who
+// does not know a path learns nothing.
 type prober struct {
-	probes map[string]sidecar.Probe
+	probes map[string]declaredProbe
 	app    *dialer
-	slots  chan struct{}
 }
 
-func newProber(probes map[string]sidecar.Probe, app *dialer) *prober {
-	return &prober{probes: probes, app: app, slots: make(chan struct{}, maxProbes)}
+// declaredProbe is a probe of the pod. Each has slots of its own, so that one that is
+// slow takes nothing from the others.
+type declaredProbe struct {
+	*sidecar.Probe
+	timeout time.Duration
+	slots   chan struct{}
 }
 
-// ServeHTTP answers 200 where the probe succeeds and 503 with the reason where it
-// fails.
+func newProber(settings *sidecar.Settings, app *dialer) *prober {
+	p := &prober{probes: make(map[string]declaredProbe, len(settings.Probes)), app: app}
+	for name, probe := range settings.Probes {
+		p.probes[settings.ProbePath(name)] = declaredProbe{Probe: &probe, timeout: timeoutOf(name, &probe), slots: make(chan struct{}, maxAtOnce)}
+	}
+	return p
+}
+
+// ServeHTTP answers 200 where the probe succeeds, 503 with the reason where it
+// fails, and 404 without a word to everything else. A path is a secret; a map's
+// look-up hashes it with the process's own seed, so its time tells nothing of it.
 func (p *prober) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	probe, ok := p.probes[r.URL.Path]
-	switch {
-	case !ok:
-		http.Error(w, "the pod declares no such probe", http.StatusNotFound)
-		return
-	case r.Method != http.MethodGet:
-		http.Error(w, "a probe is asked for by GET", http.StatusMethodNotAllowed)
+	probe, known := p.probes[r.URL.Path]
+	if !known || r.Method != http.MethodGet {
+		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	timeout := timeoutOf(r.URL.Path, &probe)
 	// A hook may take longer than the server allows for answers.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout + writeTimeout))
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(probe.timeout + writeTimeout))
+	ctx, cancel := context.WithTimeout(r.Context(), probe.timeout)
 	defer cancel()
 	if err := p.carryOut(ctx, &probe); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -72,9 +81,9 @@ func (p *prober) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-func timeoutOf(path string, probe *sidecar.Probe) time.Duration {
+func timeoutOf(name string, probe *sidecar.Probe) time.Duration {
 	switch {
-	case strings.HasSuffix(path, "/postStart"), strings.HasSuffix(path, "/preStop"):
+	case strings.HasSuffix(name, "/postStart"), strings.HasSuffix(name, "/preStop"):
 		return hookTimeout
 	case probe.TimeoutSeconds > 0:
 		return time.Duration(probe.TimeoutSeconds) * time.Second
@@ -82,10 +91,10 @@ func timeoutOf(path string, probe *sidecar.Probe) time.Duration {
 	return time.Second
 }
 
-func (p *prober) carryOut(ctx context.Context, probe *sidecar.Probe) error {
+func (p *prober) carryOut(ctx context.Context, probe *declaredProbe) error {
 	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
+	case probe.slots <- struct{}{}:
+		defer func() { <-probe.slots }()
 	default:
 		return errBusy
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -98,9 +99,9 @@ func TestProbes(t *testing.T) {
 		"nothing":            {sidecar.Probe{}, "asks nothing"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			prober := newProber(map[string]sidecar.Probe{"/app/readiness": tc.probe}, newDialer([]netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil))
+			prober := testProber("/app/readiness", tc.probe)
 			answer := httptest.NewRecorder()
-			prober.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/app/readiness", nil))
+			prober.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/token/app/readiness", nil))
 			body := answer.Body.String()
 			switch {
 			case tc.want == "" && answer.Code != http.StatusOK:
@@ -114,14 +115,20 @@ func TestProbes(t *testing.T) {
 	}
 }
 
+// testProber is that of a pod with one probe.
+func testProber(name string, probe sidecar.Probe) *prober {
+	settings := &sidecar.Settings{ProbeToken: "token", Probes: map[string]sidecar.Probe{name: probe}}
+	return newProber(settings, newDialer([]netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil))
+}
+
 // TestProbeForwardsNothing is AC-14: whoever reaches the port gets the probe that
 // is declared and nothing else.
 func TestProbeForwardsNothing(t *testing.T) {
 	saw, port, _ := application(t)
-	prober := newProber(map[string]sidecar.Probe{"/app/liveness": {HTTPGet: &corev1.HTTPGetAction{
+	prober := testProber("/app/liveness", sidecar.Probe{HTTPGet: &corev1.HTTPGetAction{
 		Path: "/live?full=1", Port: intstr.FromInt(port), HTTPHeaders: []corev1.HTTPHeader{{Name: "Host", Value: "example.test"}, {Name: "X-Probe", Value: "yes"}, {Name: "User-Agent", Value: "mine"}},
-	}}}, newDialer([]netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil))
-	request := httptest.NewRequest(http.MethodGet, "/app/liveness?full=0&path=/admin", strings.NewReader("body"))
+	}})
+	request := httptest.NewRequest(http.MethodGet, "/token/app/liveness?full=0&path=/admin", strings.NewReader("body"))
 	request.Header.Set("Authorization", "Bearer stolen")
 	request.Header.Set("X-Original-Path", "/admin")
 	answer := httptest.NewRecorder()
@@ -138,15 +145,65 @@ func TestProbeForwardsNothing(t *testing.T) {
 			t.Errorf("header %s is %q, want %q", name, now, want)
 		}
 	}
-	for path, method := range map[string]string{"/": http.MethodGet, "/app/readiness": http.MethodGet, "/app/liveness/": http.MethodGet, "/live": http.MethodGet, "/app/liveness": http.MethodPost} {
+}
+
+// TestProbesAreForWhoKnowsThem has strangers, who can run no hook and learn nothing
+// of the pod.
+func TestProbesAreForWhoKnowsThem(t *testing.T) {
+	saw, port, _ := application(t)
+	prober := testProber("/app/preStop", sidecar.Probe{HTTPGet: &corev1.HTTPGetAction{Path: "/shutdown", Port: intstr.FromInt(port)}})
+	for _, asked := range []struct{ method, path string }{
+		{http.MethodGet, "/"}, {http.MethodGet, "/app/preStop"}, {http.MethodGet, "//app/preStop"}, {http.MethodGet, "/other/app/preStop"},
+		{http.MethodGet, "/token/app/preStop/"}, {http.MethodGet, "/token/app/readiness"}, {http.MethodGet, "/token"}, {http.MethodGet, "/shutdown"},
+		{http.MethodPost, "/token/app/preStop"},
+	} {
 		answer := httptest.NewRecorder()
-		prober.ServeHTTP(answer, httptest.NewRequest(method, path, nil))
-		if answer.Code != http.StatusNotFound && answer.Code != http.StatusMethodNotAllowed {
-			t.Errorf("%s %s: %d", method, path, answer.Code)
+		prober.ServeHTTP(answer, httptest.NewRequest(asked.method, asked.path, nil))
+		if answer.Code != http.StatusNotFound || answer.Body.Len() > 0 {
+			t.Errorf("%s %s: %d %s", asked.method, asked.path, answer.Code, answer.Body)
 		}
 	}
-	if len(saw.requests) != 1 {
+	if len(saw.requests) > 0 {
 		t.Errorf("%d requests reached the application", len(saw.requests))
+	}
+}
+
+// TestSlowProbeHoldsUpNoOther has a readiness probe that is asked for by many and
+// not answered, while the kubelet asks for liveness.
+func TestSlowProbeHoldsUpNoOther(t *testing.T) {
+	arrived, done := make(chan struct{}, 100), make(chan struct{})
+	app := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			arrived <- struct{}{}
+			<-done
+		}
+	}))
+	defer app.Close()
+	port := app.Listener.Addr().(*net.TCPAddr).Port
+	get := func(path string) sidecar.Probe {
+		return sidecar.Probe{TimeoutSeconds: 60, HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromInt(port)}}
+	}
+	settings := &sidecar.Settings{ProbeToken: "token", Probes: map[string]sidecar.Probe{"/app/readiness": get("/slow"), "/app/liveness": get("/live")}}
+	prober := newProber(settings, newDialer([]netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil))
+	ask := func(path string) *httptest.ResponseRecorder {
+		answer := httptest.NewRecorder()
+		prober.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+		return answer
+	}
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer close(done)
+	for range maxAtOnce {
+		asking.Go(func() { ask("/token/app/readiness") })
+	}
+	for range maxAtOnce {
+		<-arrived
+	}
+	if answer := ask("/token/app/readiness"); answer.Code != http.StatusServiceUnavailable || !strings.Contains(answer.Body.String(), "too often") {
+		t.Errorf("one more: %d %s", answer.Code, answer.Body)
+	}
+	if answer := ask("/token/app/liveness"); answer.Code != http.StatusOK {
+		t.Errorf("another probe: %d %s", answer.Code, answer.Body)
 	}
 }
 
@@ -156,7 +213,7 @@ func TestProbesComeFromTheDeliveryAddress(t *testing.T) {
 	saw, port, _ := application(t)
 	delivery := netip.MustParseAddr("127.0.0.99")
 	d := newDialer([]netip.Addr{netip.MustParseAddr("127.0.0.1")}, []netip.Addr{delivery, netip.MustParseAddr("::1")})
-	prober := newProber(map[string]sidecar.Probe{"/app/startup": {HTTPGet: &corev1.HTTPGetAction{Port: intstr.FromInt(port)}}}, d)
+	prober := newProber(&sidecar.Settings{Probes: map[string]sidecar.Probe{"/app/startup": {HTTPGet: &corev1.HTTPGetAction{Port: intstr.FromInt(port)}}}}, d)
 	prober.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/app/startup", nil))
 	if len(saw.requests) != 1 || !strings.HasPrefix(saw.requests[0].RemoteAddr, delivery.String()+":") {
 		t.Errorf("the application saw %v", saw.requests)

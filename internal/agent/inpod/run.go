@@ -72,7 +72,7 @@ func (p *Pod) Run(ctx context.Context) error {
 	}{
 		{"tcp", p.options.Metrics, p.scrapes()},
 		{"tcp", p.options.Health, p.health()},
-		{"tcp", p.options.Probes, newProber(p.options.Settings.Probes, p.app)},
+		{"tcp", p.options.Probes, newProber(p.options.Settings, p.app)},
 		{"unix", ControlSocket(p.options.Dir), p.control()},
 	} {
 		listener, err := listen(ctx, s.network, s.address)
