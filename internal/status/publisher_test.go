@@ -63,7 +63,7 @@ func TestHeartbeats(t *testing.T) {
 			return got.Annotations[heardAnnotation]
 		}
 		first := heard()
-		time.Sleep(heartbeat + publishEvery)
+		<-time.After(heartbeat + publishEvery)
 		synctest.Wait()
 		if again := heard(); again == first {
 			t.Errorf("it says %s still", again)
@@ -89,14 +89,14 @@ func TestSilentReplicaIsGone(t *testing.T) {
 		var told atomic.Int64
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx, func() { told.Add(1) }) }()
-		time.Sleep(silence - heartbeat)
+		<-time.After(silence - heartbeat)
 		r.put(said)
 		synctest.Wait()
 		if all := r.All(); len(all) != 1 {
 			t.Errorf("before its time there are %d", len(all))
 		}
 		before := told.Load()
-		time.Sleep(heartbeat)
+		<-time.After(heartbeat)
 		synctest.Wait()
 		if all := r.All(); len(all) != 0 || told.Load() == before {
 			t.Errorf("after its time there are %d, which was told %d times", len(all), told.Load()-before)

@@ -90,20 +90,6 @@ func (c *cluster) tryApply(ctx context.Context, text string) error {
 	return nil
 }
 
-// remove deletes the objects of YAML.
-func (c *cluster) remove(t *testing.T, text string) {
-	t.Helper()
-	objects, err := c.objects(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range objects {
-		if err := c.client.Delete(t.Context(), o); client.IgnoreNotFound(err) != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func (c *cluster) objects(text string) ([]*unstructured.Unstructured, error) {
 	text = strings.ReplaceAll(text, "$IMAGE", c.image("smi-sample"))
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader([]byte(text)), 4096)
