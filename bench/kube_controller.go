@@ -115,18 +115,16 @@ func (p *controllerProcess) inStep(ctx context.Context, proxies int) error {
 // written waits until every object has its status: nothing has waited to be
 // written for a while, by the one replica that writes.
 func (p *controllerProcess) written(ctx context.Context) error {
-	const calm = 2 * time.Second
+	const calm = 5 * time.Second
 	since := time.Time{}
 	return eventually(ctx, 5*time.Minute, func() error {
-		leads, err := p.gauge(ctx, "smi_controller_leader")
-		if err != nil {
-			return err
-		}
-		waiting, err := p.gauge(ctx, "smi_controller_status_queue")
-		switch {
+		leads, errLeads := p.gauge(ctx, "smi_controller_leader")
+		pushed, errPushed := p.gauge(ctx, `smi_controller_step_seconds_count{step="publish"}`)
+		waiting, errWaiting := p.gauge(ctx, "smi_controller_status_queue")
+		switch err := errors.Join(errLeads, errPushed, errWaiting); {
 		case err != nil:
 			return err
-		case leads == 0 || waiting > 0:
+		case leads == 0 || pushed == 0 || waiting > 0:
 			since = time.Time{}
 			return fmt.Errorf("the status of %d objects is to be written", int(waiting))
 		case since.IsZero():

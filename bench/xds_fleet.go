@@ -142,7 +142,7 @@ func (f *fleet) connect(address string) error {
 func (p *fleetProxy) connect(address string) error {
 	connection, err := grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(p.credentials), grpc.WithContextDialer(p.dial),
-		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(4<<10), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(4<<10),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20), grpc.ForceCodecV2(newReceiving())))
 	if err != nil {
 		return err

@@ -237,7 +237,6 @@ func Options(creds credentials.TransportCredentials) []grpc.ServerOption {
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.ReadBufferSize(buffer),
 		grpc.WriteBufferSize(sharedBuffer),
-		grpc.SharedWriteBuffer(true),
 		grpc.StaticStreamWindowSize(window),
 		grpc.StaticConnWindowSize(window),
 		grpc.HeaderTableSize(buffer),
