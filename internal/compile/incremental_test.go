@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	access "github.com/smi-project/smi/api/access/v1alpha4"
@@ -80,8 +81,10 @@ func objectsOf(w *oracle.World) []store.Object {
 	return appendObjects(all, w.TrafficSplits)
 }
 
-// onCluster gives most pods a sidecar, and each an address.
+// onCluster gives most pods a sidecar, and each an address, which for some of them
+// also stands behind a Service without selector.
 func onCluster(objects []store.Object) []store.Object {
+	var byHand []store.Object
 	for i, o := range objects {
 		pod, ok := o.(*corev1.Pod)
 		if !ok {
@@ -93,8 +96,28 @@ func onCluster(objects []store.Object) []store.Object {
 		}
 		pod.Status.PodIP = fmt.Sprintf("10.0.0.%d", i)
 		objects[i] = pod
+		if i%3 == 0 {
+			byHand = append(byHand, leader(pod)...)
+		}
 	}
-	return objects
+	return append(objects, byHand...)
+}
+
+// leader is a Service whose endpoint somebody else writes, as operators of
+// databases do.
+func leader(pod *corev1.Pod) []store.Object {
+	name := "leader-" + pod.Name
+	return []store.Object{
+		&corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: name},
+			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
+		},
+		&discoveryv1.EndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: name}},
+			Endpoints:  []discoveryv1.Endpoint{{Addresses: []string{pod.Status.PodIP}}},
+			Ports:      []discoveryv1.EndpointPort{{Name: new("http"), Port: new(int32(8080))}},
+		},
+	}
 }
 
 func appendObjects[T store.Object](all []store.Object, list []T) []store.Object {

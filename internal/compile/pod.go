@@ -96,7 +96,7 @@ func buildPod(in podInputs) *pod {
 		meshed:  o.Labels[labelInject] != "disabled",
 		mode:    in.mode,
 
-		addresses: podAddresses(o), hostNetwork: o.Spec.HostNetwork,
+		addresses: addressesOf(o), hostNetwork: o.Spec.HostNetwork,
 	}
 	if in.sidecars {
 		// A pod in the node's network could not be.
@@ -147,7 +147,7 @@ func excludedPorts(o *corev1.Pod, everywhere string) map[uint16]bool {
 	return excluded
 }
 
-func podAddresses(o *corev1.Pod) []string {
+func addressesOf(o *corev1.Pod) []string {
 	var found []string
 	if o.Status.PodIP != "" {
 		found = append(found, o.Status.PodIP)

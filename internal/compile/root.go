@@ -43,17 +43,18 @@ func buildPodPorts(in podPortsInputs) *podPorts {
 			if sp.protocol == mesh.UDP {
 				continue
 			}
-			number, ok := targetPort(sp.written, in.pod)
-			if !ok || mesh.OfSidecar(number) {
-				continue
-			}
-			known, ok := p.protocols[number]
-			if !ok {
-				known = mesh.Undeclared
-			}
-			p.protocols[number] = agree(known, sp.declared)
-			if sp.number != number {
-				p.servicePorts[sp.number] = number
+			for _, number := range sp.numbers(in.pod) {
+				if mesh.OfSidecar(number) {
+					continue
+				}
+				known, ok := p.protocols[number]
+				if !ok {
+					known = mesh.Undeclared
+				}
+				p.protocols[number] = agree(known, sp.declared)
+				if sp.number != number {
+					p.servicePorts[sp.number] = number
+				}
 			}
 		}
 	}

@@ -33,19 +33,20 @@ type servicePort struct {
 	// declared is what the Service declares, protocol what the port is taken for.
 	declared mesh.Protocol
 	protocol mesh.Protocol
-	// targets are the pods' ports, in the order of the service's pods. A pod
-	// that has no port of the name is not there.
+	// targets are the pods' ports, in order of the pods' names. A pod that has no
+	// port of the name is not there.
 	targets []target
 	// outside are endpoints that are no pods.
 	outside []mesh.Endpoint
-	// unready tells that pods count as ready that are not
-	// (publishNotReadyAddresses), ipv6 that the Service's first family is IPv6.
-	unready, ipv6 bool
+	// ipv6 tells that the Service's first family is IPv6.
+	ipv6 bool
 }
 
 type target struct {
 	pod  *pod
 	port uint16
+	// ready tells whether it takes traffic.
+	ready bool
 }
 
 func (s *service) port(number uint16) *servicePort {
@@ -62,7 +63,8 @@ type serviceInputs struct {
 	// from is where the others were looked up. It tells at once that they are what
 	// they were, and nothing reads it to build a service.
 	from serviceContext
-	// pods are those that the Service selects.
+	// pods are those that the Service selects. Where it has no selector, its
+	// endpoints stand in slices, and pods are those that have one of the addresses.
 	pods   []*pod
 	slices []*discoveryv1.EndpointSlice
 }
@@ -106,22 +108,33 @@ func buildServicePort(r *report, i int, in serviceInputs) *servicePort {
 		return nil
 	}
 	p := &servicePort{written: written, name: written.Name, number: uint16(written.Port), declared: declaredProtocol(written)}
-	p.unready = in.object.Spec.PublishNotReadyAddresses
 	p.ipv6 = len(in.object.Spec.IPFamilies) > 0 && in.object.Spec.IPFamilies[0] == corev1.IPv6Protocol
 	p.protocol = orServerFirst(p.declared, p.number)
-	for _, pod := range in.pods {
-		number, ok := targetPort(written, pod)
-		switch {
-		case !ok:
-			r.warnf(place{"TS-4", field + ".targetPort", "NoSuchPort"}, "pod %s has no container port named %s, so it gets nothing from this port", pod.name.Name, quote(written.TargetPort.StrVal))
-		case mesh.OfSidecar(number) && pod.meshed:
-			r.errorf(place{"SP-7", field + ".targetPort", "SidecarPort"}, "%d belongs to the sidecar and cannot be served by pod %s", number, pod.name.Name)
-		default:
-			p.targets = append(p.targets, target{pod: pod, port: number})
-		}
+	if len(in.slices) > 0 {
+		p.readSlices(in)
+	} else {
+		p.readSelected(r, field, in)
 	}
-	p.outside = outsideEndpoints(written, p.protocol, in.slices)
+	p.targets = slices.DeleteFunc(p.targets, func(t target) bool {
+		refused := mesh.OfSidecar(t.port) && t.pod.meshed
+		if refused {
+			r.errorf(place{"SP-7", field + ".targetPort", "SidecarPort"}, "%d belongs to the sidecar and cannot be served by pod %s", t.port, t.pod.name.Name)
+		}
+		return refused
+	})
 	return p
+}
+
+// readSelected finds the targets of a Service with a selector.
+func (p *servicePort) readSelected(r *report, field string, in serviceInputs) {
+	for _, pod := range in.pods {
+		number, ok := targetPort(p.written, pod)
+		if !ok {
+			r.warnf(place{"TS-4", field + ".targetPort", "NoSuchPort"}, "pod %s has no container port named %s, so it gets nothing from this port", pod.name.Name, quote(p.written.TargetPort.StrVal))
+			continue
+		}
+		p.targets = append(p.targets, target{pod, number, pod.ready || in.object.Spec.PublishNotReadyAddresses})
+	}
 }
 
 // targetPort is the port of the pod that a Service port leads to.
@@ -136,48 +149,23 @@ func targetPort(p *corev1.ServicePort, pod *pod) (uint16, bool) {
 	}
 }
 
-// outsideEndpoints are the ready addresses that EndpointSlices give to a
-// Service without selector. They are not pods, so they are not meshed.
-func outsideEndpoints(p *corev1.ServicePort, protocol mesh.Protocol, endpointSlices []*discoveryv1.EndpointSlice) []mesh.Endpoint {
-	var found []mesh.Endpoint
-	for _, slice := range endpointSlices {
-		number, ok := slicePort(slice, p.Name)
-		if !ok {
-			continue
-		}
-		for _, e := range slice.Endpoints {
-			if e.Conditions.Ready != nil && !*e.Conditions.Ready {
-				continue
-			}
-			for _, address := range e.Addresses {
-				found = append(found, mesh.Endpoint{Address: address, Destination: mesh.Destination{Port: number, Protocol: protocol, Mode: mesh.Permissive}})
-			}
-		}
-	}
-	slices.SortFunc(found, compareEndpoints)
-	return found
-}
-
-func slicePort(slice *discoveryv1.EndpointSlice, name string) (uint16, bool) {
-	for _, p := range slice.Ports {
-		named := p.Name != nil && *p.Name == name || p.Name == nil && name == ""
-		if named && p.Port != nil && *p.Port > 0 && *p.Port <= 65535 {
-			return uint16(*p.Port), true
-		}
-	}
-	return 0, false
-}
-
 func compareEndpoints(a, b mesh.Endpoint) int {
 	return cmp.Or(cmp.Compare(a.Address, b.Address), a.Pod.Compare(b.Pod), cmp.Compare(a.Port, b.Port))
 }
 
-// takes tells whether a pod takes traffic.
-func (p *servicePort) takes(t target) bool { return t.pod.ready || p.unready }
+// numbers are the ports of a pod that the port leads to.
+func (p *servicePort) numbers(of *pod) []uint16 {
+	at, _ := slices.BinarySearchFunc(p.targets, of.name, func(t target, name mesh.Name) int { return t.pod.name.Compare(name) })
+	var found []uint16
+	for ; at < len(p.targets) && p.targets[at].pod == of; at++ {
+		found = append(found, p.targets[at].port)
+	}
+	return found
+}
 
 // ready tells whether anything behind the port can take traffic.
 func (p *servicePort) ready() bool {
-	return len(p.outside) > 0 || slices.ContainsFunc(p.targets, p.takes)
+	return len(p.outside) > 0 || slices.ContainsFunc(p.targets, func(t target) bool { return t.ready })
 }
 
 // speaks tells what a pod's port speaks, after all Services were heard.
@@ -200,7 +188,7 @@ func (p *servicePort) destination(t target, speaks speaks) mesh.Destination {
 func (p *servicePort) endpoints(speaks speaks) []mesh.Endpoint {
 	found := slices.Clone(p.outside)
 	for _, t := range p.targets {
-		if p.takes(t) {
+		if t.ready {
 			found = append(found, mesh.Endpoint{
 				Destination: p.destination(t, speaks), Pod: t.pod.name, Workload: t.pod.owner, Address: t.pod.address(p.ipv6),
 			})

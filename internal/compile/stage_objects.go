@@ -48,6 +48,7 @@ type podSet struct {
 	// place is where a pod is in all.
 	place       map[*pod]int
 	byNamespace map[string]*namespacePods
+	byAddress   podAddresses
 	// accounts are those that pods run as, and accountPlace where they are there.
 	accounts     []accountPods
 	accountPlace map[mesh.Account]int
@@ -77,7 +78,7 @@ func (c *Compiler) readPods(in podStageInputs) *podSet {
 	c.pods.begin()
 	out := &podSet{
 		all: make([]*pod, 0, in.pods.Len()), place: make(map[*pod]int, in.pods.Len()), byNamespace: map[string]*namespacePods{},
-		accountPlace: map[mesh.Account]int{},
+		byAddress: make(podAddresses, in.pods.Len()), accountPlace: map[mesh.Account]int{},
 	}
 	modes := c.readModes(in.namespaces, out)
 	excluded := joinPorts(c.config.ExcludeInbound)
@@ -112,6 +113,7 @@ func (c *Compiler) readModes(namespaces *store.Table[*corev1.Namespace], out *po
 func (s *podSet) add(p *pod) {
 	s.place[p] = len(s.all)
 	s.all = append(s.all, p)
+	s.byAddress.add(p)
 	at, known := s.accountPlace[p.account]
 	if !known {
 		at = len(s.accounts)

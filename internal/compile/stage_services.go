@@ -51,6 +51,7 @@ func (c *Compiler) resolveServices(in serviceStageInputs) *serviceSet {
 				inputs.pods = in.pods.selected(o.Namespace, o.Spec.Selector)
 			default:
 				inputs.slices = endpointSlices[name]
+				inputs.pods = in.pods.byAddress.inSlices(inputs.slices)
 			}
 			s = c.services.get(name, inputs, buildService)
 		}
