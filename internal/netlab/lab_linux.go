@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 )
@@ -89,7 +90,24 @@ func (l *Lab) pod(name string, ipv6 bool) *Namespace {
 		p.IPv6 = netip.Addr{}
 	}
 	p.Must(l.tb, func() error { return p.configure() })
+	l.Node.Must(l.tb, func() error { return awaitUp(port) })
+	p.Must(l.tb, func() error { return awaitUp("eth0") })
 	return p
+}
+
+// awaitUp waits until an interface carries packets. The kernel sees to that at
+// most once a second, and drops what is sent before.
+func awaitUp(name string) error {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for range 2000 {
+		link, err := netlink.LinkByName(name)
+		if err != nil || link.Attrs().OperState == netlink.OperUp {
+			return err
+		}
+		<-ticker.C
+	}
+	return fmt.Errorf("interface %s does not come up", name)
 }
 
 // configure gives a pod its addresses and its way out.
@@ -116,6 +134,60 @@ func (n *Namespace) configure() error {
 	}
 	for _, gateway := range gateways {
 		if err := netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: gateway.AsSlice()}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Claim gives the namespace an address more, whoever else has it.
+func (n *Namespace) Claim(tb testing.TB, address netip.Addr) {
+	tb.Helper()
+	n.Must(tb, func() error {
+		link, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		return addAddresses(link, address)
+	})
+}
+
+// Send sends whatever is for an address to a neighbour, as an attacker does: that
+// the address is one of loopback, or that the neighbour should not be asked for
+// it, is no hindrance.
+func (n *Namespace) Send(tb testing.TB, address, neighbour netip.Addr) {
+	tb.Helper()
+	n.Must(tb, func() error {
+		link, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		if address.IsLoopback() {
+			if err := exportLoopback(); err != nil {
+				return err
+			}
+		}
+		whole := &net.IPNet{IP: address.AsSlice(), Mask: net.CIDRMask(address.BitLen(), address.BitLen())}
+		return netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: whole, Gw: neighbour.AsSlice()})
+	})
+}
+
+// exportLoopback has the kernel treat loopback addresses of IPv4 as any others. The
+// namespace itself loses its own.
+func exportLoopback() error {
+	if err := os.WriteFile("/proc/sys/net/ipv4/conf/eth0/route_localnet", []byte("1"), 0); err != nil {
+		return err
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	addresses, err := netlink.AddrList(lo, netlink.FAMILY_V4)
+	if err != nil {
+		return err
+	}
+	for _, a := range addresses {
+		if err := netlink.AddrDel(lo, &a); err != nil {
 			return err
 		}
 	}

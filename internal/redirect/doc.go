@@ -11,6 +11,8 @@
 //
 //   - No connection from outside reaches the application but through the
 //     sidecar, excluded ports aside, over IPv4 and IPv6.
+//   - Nothing from outside reaches an address that means something within the pod
+//     alone, such as a loopback address, or claims to come from one.
 //   - No connection of the application leaves the pod but through the sidecar,
 //     excluded ports and destinations aside.
 //   - Where it is asked to, nothing that is neither TCP nor ICMP nor a reply

@@ -64,9 +64,12 @@ func pods(t *testing.T, o redirect.Options) (redirected, plain *netlab.Namespace
 // reached tells who answers a connection.
 func reached(n *netlab.Namespace, from netlab.Source, address netip.Addr, port uint16) string {
 	conn, err := n.DialFrom(from, "tcp", netip.AddrPortFrom(address, port).String())
+	var slow net.Error
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refused"
+	case errors.As(err, &slow) && slow.Timeout():
+		return "nobody"
 	case err != nil:
 		return err.Error()
 	}
@@ -88,6 +91,11 @@ func TestWhoGetsAConnection(t *testing.T) {
 		return netlab.Source{User: sidecar.UserID, Address: net.ParseIP(address)}
 	}
 	v4, v6 := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")
+	// A neighbour can send to whatever address it likes.
+	delivery4, delivery6 := netip.MustParseAddr(sidecar.DeliveryIPv4), netip.MustParseAddr(sidecar.DeliveryIPv6)
+	b.Send(t, v4, a.IPv4)
+	b.Send(t, delivery4, a.IPv4)
+	b.Send(t, delivery6, a.IPv6)
 	for _, c := range []struct {
 		name    string
 		in      *netlab.Namespace
@@ -106,6 +114,10 @@ func TestWhoGetsAConnection(t *testing.T) {
 		{"the sidecar's outbound port itself", b, application, a.IPv4, sidecar.PortOutbound, "refused"},
 		{"the sidecar's inbound port, from inside", a, application, a.IPv4, sidecar.PortInbound, "refused"},
 		{"the sidecar's outbound port, from inside", a, application, v4, sidecar.PortOutbound, "refused"},
+		{"the loopback, from outside", b, application, v4, 8080, "nobody"},
+		{"the address that the sidecar delivers from, from outside", b, application, delivery4, 8080, "nobody"},
+		{"the same over IPv6  ", b, application, delivery6, 8080, "nobody"},
+		{"the sidecar's metrics, by the loopback, from outside", b, application, v4, sidecar.PortMetrics, "nobody"},
 
 		{"another pod, by the application", a, application, b.IPv4, 8080, "outbound"},
 		{"another pod, by the application, over IPv6", a, application, b.IPv6, 8080, "outbound"},
@@ -124,6 +136,7 @@ func TestWhoGetsAConnection(t *testing.T) {
 		{"the loopback, by the sidecar", a, proxy, v4, 8080, "application"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			if got := reached(c.in, c.from, c.address, c.port); got != c.want {
 				t.Errorf("%s port %d reaches %s, want %s", c.address, c.port, got, c.want)
 			}
@@ -207,6 +220,34 @@ func receive(c net.PacketConn) (string, net.Addr) {
 		return "", nil
 	}
 	return string(buffer[:n]), from
+}
+
+// TestSenderFromWithin has a neighbour claim an address that only the pod itself
+// has.
+func TestSenderFromWithin(t *testing.T) {
+	a, b := pods(t, redirect.Options{})
+	delivery := netip.MustParseAddr(sidecar.DeliveryIPv6)
+	b.Claim(t, delivery)
+	server := a.ListenUDP(t, netip.AddrPortFrom(a.IPv6, 5300).String())
+	sender := func(address netip.Addr) net.PacketConn {
+		return b.ListenUDP(t, netip.AddrPortFrom(address, 0).String())
+	}
+	honest, forged, to := sender(b.IPv6), sender(delivery), netip.AddrPortFrom(a.IPv6, 5300)
+	// The first makes the neighbours known to each other. The second was dropped if
+	// what was sent after it comes next.
+	for _, sent := range []struct {
+		by   net.PacketConn
+		text string
+		want string
+	}{{honest, "first", "first"}, {forged, "forged", ""}, {honest, "last", "last"}} {
+		send(t, sent.by, sent.text, to)
+		if sent.want == "" {
+			continue
+		}
+		if got, from := receive(server); got != sent.want {
+			t.Errorf("%q comes in, from %v, want %q", got, from, sent.want)
+		}
+	}
 }
 
 func TestApplyWithoutThePrivilege(t *testing.T) {

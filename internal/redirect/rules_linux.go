@@ -26,11 +26,26 @@ func addRules(c *nftables.Conn, t *nftables.Table, o Options) {
 			Name: name, Table: t, Type: nftables.ChainTypeNAT, Hooknum: hook, Priority: nftables.ChainPriorityNATDest,
 		})}
 	}
+	filter := func(name string, hook *nftables.ChainHook, priority *nftables.ChainPriority) *chain {
+		return &chain{c, c.AddChain(&nftables.Chain{
+			Name: name, Table: t, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: priority,
+		})}
+	}
+	addBorder(filter("border", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw))
 	addInbound(nat("inbound", nftables.ChainHookPrerouting), o)
 	addOutbound(nat("outbound", nftables.ChainHookOutput), o)
-	addGuard(&chain{c, c.AddChain(&nftables.Chain{
-		Name: "guard", Table: t, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter,
-	})}, o)
+	addGuard(filter("guard", nftables.ChainHookInput, nftables.ChainPriorityFilter), o)
+}
+
+// addBorder keeps addresses that mean something within the pod alone from being
+// used across its border. The kernel refuses most of that too, but only where it
+// routes a packet, when the redirection has given it another destination.
+func addBorder(c *chain) {
+	c.rule(accept, from(loopback))
+	for _, network := range sidecar.PodOnly() {
+		c.rule(drop, destination(network))
+		c.rule(drop, source(network))
+	}
 }
 
 // addInbound brings what comes to one of the pod's addresses to the sidecar.
@@ -49,8 +64,9 @@ func addInbound(c *chain, o Options) {
 // judged there as anywhere.
 func addOutbound(c *chain, o Options) {
 	c.rule(accept, notTCP)
-	for _, address := range []string{sidecar.DeliveryIPv4, sidecar.DeliveryIPv6} {
-		c.rule(accept, onto(loopback), source(netip.MustParseAddr(address)))
+	for _, text := range []string{sidecar.DeliveryIPv4, sidecar.DeliveryIPv6} {
+		address := netip.MustParseAddr(text)
+		c.rule(accept, onto(loopback), source(netip.PrefixFrom(address, address.BitLen())))
 	}
 	proxy := user(o.UserID)
 	c.rule(accept, proxy, destination(netip.MustParsePrefix("127.0.0.0/8")))
@@ -183,9 +199,7 @@ const (
 	sourceIPv6, destinationIPv6 = 8, 24
 )
 
-func source(a netip.Addr) part {
-	return address(netip.PrefixFrom(a, a.BitLen()), sourceIPv4, sourceIPv6)
-}
+func source(p netip.Prefix) part { return address(p, sourceIPv4, sourceIPv6) }
 
 func destination(p netip.Prefix) part { return address(p, destinationIPv4, destinationIPv6) }
 

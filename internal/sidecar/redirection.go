@@ -56,6 +56,16 @@ func (r Redirection) Args() []string {
 	return args
 }
 
+// PodOnly are the networks whose addresses mean something within a pod alone:
+// loopback, where applications trust whoever calls, and what the sidecar delivers
+// from. Nothing comes to them, or from them, from outside.
+func PodOnly() []netip.Prefix {
+	return []netip.Prefix{
+		netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"),
+		netip.MustParsePrefix(DeliveryIPv4 + "/32"), netip.MustParsePrefix(DeliveryIPv6 + "/128"),
+	}
+}
+
 // ParsePorts reads port numbers.
 func ParsePorts(words []string) ([]uint16, error) {
 	var ports []uint16

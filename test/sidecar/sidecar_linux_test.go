@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
+
 	"github.com/smi-project/smi/internal/netlab"
 	"github.com/smi-project/smi/internal/render/envoy"
 	"github.com/smi-project/smi/internal/sidecar"
@@ -387,6 +389,42 @@ func TestOpen(t *testing.T) {
 		{"beside plaintext ports", plain.get(at(hook.IPv4, portGRPC), "/", "hook"), "closed"},
 		{"beside plaintext ports, nothing declares it", plain.get(at(hook.IPv4, portHidden), "/", "hook"), "closed"},
 	})
+}
+
+// TestWithinThePod has a neighbour send to addresses that only a pod itself uses,
+// where everybody may call the pod. The redirection lets none of it in; even if it
+// did, the sidecar would deliver nothing.
+func TestWithinThePod(t *testing.T) {
+	w := startTown(t, options{manifests: openNamespaces},
+		citizen{namespace: "open", name: "open"}, citizen{namespace: "shop", name: "plain", plain: true})
+	plain, open := w.pods["plain"], w.pods["open"]
+	addresses := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr(sidecar.DeliveryIPv4), netip.MustParseAddr(sidecar.DeliveryIPv6)}
+	for _, address := range addresses {
+		neighbour := open.net.IPv4
+		if address.Is6() {
+			neighbour = open.net.IPv6
+		}
+		plain.net.Send(t, address, neighbour)
+		check(t, []call{{address.String(), plain.get(at(address, portHTTP), "/", "open"), "failed: "}})
+	}
+	open.net.Must(t, openBorder)
+	for _, address := range addresses {
+		for _, port := range []int{portHTTP, portHidden} {
+			check(t, []call{{"without the redirection's help, " + at(address, port), plain.get(at(address, port), "/", "open"), "closed"}})
+		}
+	}
+	check(t, []call{{"the pod's own address", plain.get(at(open.net.IPv4, portHTTP), "/", "open"), "200 open"}})
+}
+
+// openBorder takes away the rules by which the redirection drops what goes to
+// addresses within the pod.
+func openBorder() error {
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	c.FlushChain(&nftables.Chain{Name: "border", Table: &nftables.Table{Name: "smi", Family: nftables.TableFamilyINet}})
+	return c.Flush()
 }
 
 // TestRefuseOutside shows a mesh whose pods may send nothing to the world.

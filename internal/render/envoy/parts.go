@@ -47,6 +47,8 @@ type parts struct {
 	// senders are filter chains that state who sends, and nothing more; their holes
 	// are their name, the principal and its server name.
 	senders *template
+	// refused is what chains that deliver nothing have beside their heads.
+	refused piece
 	// closedPorts are the chains of ports that no rule opens.
 	closedPorts []chain
 	// closedPods are the chains of what is called by an address and may not be.
@@ -81,6 +83,7 @@ func newParts(o Options) *parts {
 		Name: ProxyName, VirtualHosts: []*routev3.VirtualHost{everythingElse}, ValidateClusters: no(),
 	})
 	p.senders = newTemplate(&listenerv3.FilterChain{Name: hole(1), Filters: []*listenerv3.Filter{identityFilter(hole(2), hole(3))}})
+	p.refused = refused(p)
 	p.closedPorts, p.closedPods = closedPorts(p), closedPods(p)
 	p.proxyHTTP = newPiece(&listenerv3.FilterChain{Filters: []*listenerv3.Filter{httpManagerFilter(p.httpManager(httpConfig{
 		stats: "outbound", rds: ProxyName, forbidden: forbiddenHere, tags: clientTags(),

@@ -117,7 +117,7 @@ func New(o Options) *Renderer {
 		internal:        newMemo(buildInternal),
 		denied:          newMemo(buildDenied),
 		delivery:        newMemo(buildDelivery),
-		portListed:      newMemo(func(_ *parts, in inboundInputs) []chain { return inboundChains(in) }),
+		portListed:      newMemo(capturedChains),
 		captures:        newMemo(buildCapture),
 		passthrough:     newMemo(buildPassthrough),
 		podChains:       newMemo(buildPodChains),

@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"net/netip"
 	"slices"
 	"strconv"
 
@@ -9,6 +10,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	originalv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/smi-project/smi/internal/sidecar"
 	"github.com/smi-project/smi/mesh"
@@ -54,11 +56,39 @@ func captured(p *parts, w *mesh.Workload, ipv6 bool, chains []chain) *Resource {
 func closedPorts(p *parts) []chain {
 	var chains []chain
 	for _, port := range mesh.SidecarPorts() {
-		refused := portChain(strconv.Itoa(int(port))+"|refused", port)
-		refused.Filters = []*listenerv3.Filter{tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog([]tag{{TagSide, "server"}, {TagGrant, Denied}})))}
-		chains = append(chains, chain{own: newPiece(refused)})
+		chains = append(chains, chain{newPiece(portChain(strconv.Itoa(int(port))+"|refused", port)), p.refused})
 	}
 	return chains
+}
+
+// refused is the rest of a chain from which nothing is delivered.
+func refused(p *parts) piece {
+	return newPiece(&listenerv3.FilterChain{Filters: []*listenerv3.Filter{
+		tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog([]tag{{TagSide, "server"}, {TagGrant, Denied}}))),
+	}})
+}
+
+// capturedChains are the chains of one port in the listener of all ports. One of
+// them refuses what goes to an address that means something within the pod alone:
+// no such thing is ever redirected, and what listens there trusts whoever calls.
+// Of the chains of a port, Envoy takes those of the most specific address.
+func capturedChains(p *parts, in inboundInputs) []chain {
+	match := &listenerv3.FilterChainMatch{PrefixRanges: podOnly}
+	if in.port.Number != mesh.AnyPort {
+		match.DestinationPort = wrapperspb.UInt32(uint32(in.port.Number))
+	}
+	within := &listenerv3.FilterChain{Name: strconv.Itoa(int(in.port.Number)) + "|within", FilterChainMatch: match}
+	return append(inboundChains(in), chain{newPiece(within), p.refused})
+}
+
+var podOnly = cidrRanges(sidecar.PodOnly())
+
+func cidrRanges(prefixes []netip.Prefix) []*corev3.CidrRange {
+	ranges := make([]*corev3.CidrRange, len(prefixes))
+	for i, p := range prefixes {
+		ranges[i] = &corev3.CidrRange{AddressPrefix: p.Addr().String(), PrefixLen: wrapperspb.UInt32(uint32(p.Bits()))}
+	}
+	return ranges
 }
 
 // deliveryName is the name of the cluster of the application of a pod on a
