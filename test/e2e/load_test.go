@@ -65,11 +65,13 @@ func (l *load) find(t *testing.T) {
 // outcome counts calls.
 type outcome struct {
 	served, failed int
+	// by is what was served, by what was called.
+	by map[string]int
 	// how are the words of those that failed.
 	how map[string]int
 }
 
-var summaryLine = regexp.MustCompile(`msg=summary .*statuses="?([^"]*?)"? pods=`)
+var summaryLine = regexp.MustCompile(`msg=summary .*call="([^"]*)" statuses="?([^"]*?)"? pods=`)
 
 // count reads the log of the load.
 func (l *load) count(ctx context.Context) (outcome, error) {
@@ -81,9 +83,9 @@ func (l *load) count(ctx context.Context) (outcome, error) {
 }
 
 func countIn(log []byte) (outcome, error) {
-	o := outcome{how: map[string]int{}}
+	o := outcome{by: map[string]int{}, how: map[string]int{}}
 	for _, line := range summaryLine.FindAllStringSubmatch(string(log), -1) {
-		for _, word := range strings.Fields(line[1]) {
+		for _, word := range strings.Fields(line[2]) {
 			at := strings.LastIndexByte(word, ':')
 			n, err := strconv.Atoi(word[at+1:])
 			if err != nil {
@@ -91,6 +93,7 @@ func countIn(log []byte) (outcome, error) {
 			}
 			if status := word[:at]; status == "200" || status == "ok" {
 				o.served += n
+				o.by[line[1]] += n
 			} else {
 				o.failed += n
 				o.how[status] += n
@@ -100,8 +103,8 @@ func countIn(log []byte) (outcome, error) {
 	return o, nil
 }
 
-// during does something to the mesh while the load goes on, waits for two seconds'
-// worth of calls after it, and expects that none failed.
+// during does something to the mesh while the load goes on, waits for a second's
+// worth of every call after it, and expects that none failed.
 func (l *load) during(t *testing.T, what string, do func()) {
 	t.Helper()
 	if o := l.watch(t, what, do); o.failed > 0 {
@@ -117,17 +120,19 @@ func (l *load) watch(t *testing.T, what string, do func()) outcome {
 		t.Fatal(err)
 	}
 	do()
-	var after outcome
-	at := -1
+	var at, after outcome
 	eventually(t, "the load goes on", func(ctx context.Context) string {
 		if after, err = l.count(ctx); err != nil {
 			return err.Error()
 		}
-		if at < 0 {
-			at = after.served
+		if at.by == nil {
+			at = after
 		}
-		if after.served < at+300 {
-			return fmt.Sprintf("%d more calls were served", after.served-at)
+		// A call that hangs holds up its own loop alone, until it counts as failed.
+		for call, n := range before.by {
+			if more := after.by[call] - at.by[call]; more < 100 {
+				return fmt.Sprintf("%d more of %s were served, after %d", more, call, n)
+			}
 		}
 		return ""
 	})
