@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
@@ -29,8 +28,9 @@ type fleetQuestion struct {
 	// everything.
 	AsEnvoy bool
 	// Quiet is how long nothing must have come before the fleet answers; 0 does not
-	// ask what came.
-	Quiet time.Duration
+	// ask what came. So many proxies as Expect must have been sent something by then.
+	Quiet  time.Duration
+	Expect int
 }
 
 // fleetNode is a proxy: its node id, and whose certificate it shows.
@@ -94,7 +94,7 @@ func (f *fleet) answer(q fleetQuestion) (any, error) {
 	if q.Quiet == 0 {
 		return &fleetAnswer{Opened: f.opened}, nil
 	}
-	return f.collect(q.Quiet)
+	return f.collect(q.Quiet, q.Expect)
 }
 
 // prepare makes the proxies. Those of one account share its certificate.
@@ -178,8 +178,19 @@ func (c *countedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// affected is the number of proxies that were sent something.
+func (f *fleet) affected() int {
+	n := 0
+	for _, p := range f.proxies {
+		if p.responses.Load() > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // collect waits until nothing more comes, and tells what came.
-func (f *fleet) collect(quiet time.Duration) (*fleetAnswer, error) {
+func (f *fleet) collect(quiet time.Duration, expect int) (*fleetAnswer, error) {
 	const patience = 2 * time.Minute
 	begin := time.Now()
 	ticker := time.NewTicker(5 * time.Millisecond)
@@ -190,11 +201,11 @@ func (f *fleet) collect(quiet time.Duration) (*fleetAnswer, error) {
 			return nil, err
 		case <-ticker.C:
 		}
-		if time.Since(begin) > quiet && time.Since(time.Unix(0, f.last.Load())) > quiet {
+		if time.Since(begin) > quiet && time.Since(time.Unix(0, f.last.Load())) > quiet && f.affected() >= expect {
 			break
 		}
 		if time.Since(begin) > patience {
-			return nil, errors.New("proxies are still being sent things")
+			return nil, fmt.Errorf("proxies are still being sent things, or some of %d nothing", expect)
 		}
 	}
 	a := &fleetAnswer{Opened: f.opened, Last: time.Unix(0, f.last.Load())}
