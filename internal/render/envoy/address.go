@@ -20,7 +20,7 @@ type addressRange struct {
 }
 
 // fewAddresses is up to how many single addresses have an entry of their own. An
-// entry takes 85 bytes, in an expression an address takes 4: the addresses of all
+// entry takes 85 bytes, in an expression an address takes 6: the addresses of all
 // Services are in every sidecar.
 const fewAddresses = 16
 
