@@ -69,7 +69,7 @@ var mutants = []mutant{
 	{"server-judges-no-request", "AC-2", "internal/render/envoy/access.go", "denyAll = encode(&xdsmatcherv3.Matcher{OnNoMatch: deny})", "denyAll = encode(&xdsmatcherv3.Matcher{OnNoMatch: allowPlaintext})"},
 	{"denied-as-if-not-there", "AC-12", "internal/render/envoy/listener_outbound.go", `directResponse(403, "smi: denied\n")`, `directResponse(404, "smi: denied\n")`},
 	{"denial-without-words", "AC-12", "internal/render/envoy/http.go", "{Filter: statusIs403(), BodyFormatOverride: text(forbidden)}", `{Filter: statusIs403(), BodyFormatOverride: text("")}`},
-	{"failures-counted-as-denials", "AC-12", "internal/agent/accesslog/convert.go", `if bytes.HasPrefix(r.details, []byte("rbac_access_denied")) {`, `if e.Code >= 500 || bytes.HasPrefix(r.details, []byte("rbac_access_denied")) {`},
+	{"failures-counted-as-denials", "AC-12", "internal/agent/accesslog/convert.go", `if bytes.HasPrefix(r.details, []byte("rbac_access_denied")) ||`, `if e.Code >= 500 || bytes.HasPrefix(r.details, []byte("rbac_access_denied")) ||`},
 	{"denied-connections-not-counted", "AC-12", "internal/agent/accesslog/convert.go", "e.Denied = e.Denied || e.Grant == Denied", "e.Denied = e.Denied || e.Grant == Denied && e.Protocol != TCP"},
 
 	// Where traffic goes.
