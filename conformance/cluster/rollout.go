@@ -41,7 +41,25 @@ func (t *Target) rollOut(ctx context.Context) ([]Seen, error) {
 			return nil, err
 		}
 	}
-	return slices.Concat(slices.Collect(maps.Values(pods))...), nil
+	living := slices.Concat(slices.Collect(maps.Values(pods))...)
+	return append(living, t.gone(living)...), nil
+}
+
+// gone are the pods that were there at the last look and are not any more.
+func (t *Target) gone(living []Seen) []Seen {
+	now := map[Seen]bool{}
+	for _, p := range living {
+		p.ResourceVersion = ""
+		now[p] = true
+	}
+	var gone []Seen
+	for p := range t.pods {
+		if !now[p] {
+			gone = append(gone, p)
+		}
+	}
+	t.pods = now
+	return gone
 }
 
 // podsIn returns the pods of a namespace, and what is to be said of those that end.

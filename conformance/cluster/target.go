@@ -46,6 +46,8 @@ type Target struct {
 	core    kubernetes.Interface
 	mapper  meta.ResettableRESTMapper
 	applied *applied
+	// pods are those of the last look, without versions.
+	pods    map[Seen]bool
 	forward *portforward.Forwards
 }
 
