@@ -18,7 +18,7 @@ import (
 // retries repeats only what surely was not processed, at most twice, and on
 // another endpoint where there is one (PR-4).
 var retries = &routev3.RetryPolicy{
-	RetryOn:    "connect-failure,refused-stream",
+	RetryOn:    "connect-failure,refused-stream,reset-before-request",
 	NumRetries: wrapperspb.UInt32(2),
 	RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
 		Name:       "envoy.retry_host_predicates.previous_hosts",
