@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -46,7 +47,8 @@ func (m *Machine) Start(wish Wish) (*State, error) {
 		return nil, err
 	}
 	state := &State{Name: wish.Name, Plan: plan, Folders: wish.Folders, ControlPlaneOnly: wish.ControlPlaneOnly}
-	if err := m.keepSettings(); err != nil {
+	// What was left of the last cluster may have been removed a moment ago.
+	if err := errors.Join(m.makeRoot(), m.keepSettings()); err != nil {
 		return nil, err
 	}
 	if err := furnish(dir, state, wish.Cache); err != nil {

@@ -59,13 +59,21 @@ func (m *Machine) Dir(name string) (layout.Dir, error) {
 	return layout.Dir(filepath.Join(m.Root, name)), nil
 }
 
+// makeRoot makes the folder of all clusters, which goes with the last of them.
+func (m *Machine) makeRoot() error {
+	if err := os.MkdirAll(m.Root, 0o750); err != nil {
+		return fmt.Errorf("make the folder of clusters: %w", err)
+	}
+	return nil
+}
+
 // Lock waits until no other process starts or removes a cluster.
 func (m *Machine) Lock() (unlock func(), err error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("a cluster needs namespaces, mounts and control groups of the machine: run this as root")
 	}
-	if err := os.MkdirAll(m.Root, 0o750); err != nil {
-		return nil, fmt.Errorf("make the folder of clusters: %w", err)
+	if err := m.makeRoot(); err != nil {
+		return nil, err
 	}
 	// The folder above is there before and after all clusters, so the lock leaves
 	// nothing behind.
