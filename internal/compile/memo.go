@@ -121,7 +121,7 @@ type stage[I comparable, O any] struct {
 func (s *stage[I, O]) get(in I, walk func(I) *O) *O {
 	if s.out == nil || s.in != in {
 		out := walk(in)
-		if new, ok := any(out).(recognisable[*O]); !ok || s.out == nil || !new.same(s.out) {
+		if made, ok := any(out).(recognisable[*O]); !ok || s.out == nil || !made.same(s.out) {
 			s.out = out
 		}
 		s.in = in

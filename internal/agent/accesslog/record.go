@@ -4,6 +4,7 @@ import (
 	"time"
 
 	datav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // The fields that are read, as their tags. The numbers are those of Envoy's
@@ -99,8 +100,9 @@ type moment struct {
 
 func (m moment) time() time.Time { return time.Unix(m.seconds, m.nanos).UTC() }
 
+// duration is the longest one there is where the moment says a longer one.
 func (m moment) duration() time.Duration {
-	return time.Duration(m.seconds)*time.Second + time.Duration(m.nanos)
+	return (&durationpb.Duration{Seconds: m.seconds, Nanos: int32(m.nanos)}).AsDuration()
 }
 
 func (m *moment) read(f fields) {

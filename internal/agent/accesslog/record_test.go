@@ -1,10 +1,12 @@
 package accesslog
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	datav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
@@ -353,4 +355,20 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(all)), "ns/entry")
+}
+
+// A duration beyond what Go can hold is the longest, not a negative one.
+func TestLongDuration(t *testing.T) {
+	for _, tc := range []struct {
+		in   moment
+		want time.Duration
+	}{
+		{moment{seconds: 2, nanos: 3}, 2*time.Second + 3},
+		{moment{seconds: math.MaxInt64}, math.MaxInt64},
+		{moment{seconds: math.MinInt64}, math.MinInt64},
+	} {
+		if got := tc.in.duration(); got != tc.want {
+			t.Errorf("%+v: %v, want %v", tc.in, got, tc.want)
+		}
+	}
 }

@@ -32,6 +32,10 @@ type templatePart struct {
 // some numbers: holes are for strings.
 type templates map[templateKey]*template
 
+// maxTemplates is how many are kept. There may be one for each port number that
+// anybody has ever declared.
+const maxTemplates = 1024
+
 type templateKey struct {
 	kind     string
 	port     uint16
@@ -40,6 +44,9 @@ type templateKey struct {
 
 func (t templates) get(key templateKey, build func() proto.Message) *template {
 	if t[key] == nil {
+		if len(t) >= maxTemplates {
+			clear(t)
+		}
 		t[key] = newTemplate(build())
 	}
 	return t[key]
@@ -89,6 +96,8 @@ func templateParts(b []byte, d protoreflect.MessageDescriptor) []templatePart {
 			literal(b[:size])
 		case inner != nil:
 			parts = append(parts, templatePart{tag: protowire.EncodeTag(number, kind), inner: templateParts(value, inner)})
+		case field.IsPacked(): // numbers, one of which is that of the mark
+			literal(b[:size])
 		default:
 			parts = append(parts, templatePart{tag: protowire.EncodeTag(number, kind), inner: stringParts(string(value))})
 		}

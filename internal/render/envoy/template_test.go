@@ -5,7 +5,9 @@ import (
 	"testing"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/smi-project/smi/mesh"
 )
@@ -30,5 +32,30 @@ func TestTemplate(t *testing.T) {
 		if want := build(name, account); !proto.Equal(want, got) {
 			t.Errorf("of size %d: got %v, want %v", size, got, want)
 		}
+	}
+}
+
+// Numbers that are the byte of a hole's mark are no holes.
+func TestTemplateOfNumbers(t *testing.T) {
+	build := func(on string) *routev3.RetryPolicy {
+		return &routev3.RetryPolicy{RetryOn: on, NumRetries: wrapperspb.UInt32(1), RetriableStatusCodes: []uint32{1, 129, 1}}
+	}
+	got := &routev3.RetryPolicy{}
+	if err := proto.Unmarshal(newTemplate(build(hole(1))).fill(nil, "reset"), got); err != nil {
+		t.Fatal(err)
+	}
+	if want := build("reset"); !proto.Equal(want, got) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// Templates of numbers do not gather for ever.
+func TestTemplatesAreBounded(t *testing.T) {
+	kept := templates{}
+	for port := range uint16(3 * maxTemplates) {
+		kept.get(templateKey{kind: "name", port: port}, func() proto.Message { return &clusterv3.Cluster{Name: hole(1)} })
+	}
+	if len(kept) > maxTemplates {
+		t.Errorf("%d are kept, of at most %d", len(kept), maxTemplates)
 	}
 }
