@@ -28,6 +28,8 @@ type cluster struct {
 	core       kubernetes.Interface
 	forward    *portforward.Forwards
 	helmPath   string
+	// chart is what Helm installs.
+	chart string
 	// registry and tag are those of the project's images.
 	registry, tag string
 	// machine is the command that stops and starts parts of the cluster (test/cluster);
@@ -39,7 +41,7 @@ type cluster struct {
 // images that the cluster has, and E2E_CLUSTER.
 func connect() (*cluster, error) {
 	c := &cluster{
-		kubeconfig: os.Getenv("KUBECONFIG"), helmPath: os.Getenv("HELM"),
+		kubeconfig: os.Getenv("KUBECONFIG"), helmPath: os.Getenv("HELM"), chart: "charts/smi",
 		registry: os.Getenv("E2E_REGISTRY"), tag: os.Getenv("E2E_TAG"),
 		machine: strings.Fields(os.Getenv("E2E_CLUSTER")),
 	}

@@ -43,7 +43,7 @@ func (c *cluster) values(more ...string) []string {
 
 // install installs the chart, or upgrades it with other values, and waits for it.
 func (c *cluster) install(ctx context.Context, more ...string) error {
-	args := append([]string{"upgrade", "--install", release, "charts/smi", "--namespace", system, "--create-namespace", "--wait", "--timeout", "3m"}, c.values(more...)...)
+	args := append([]string{"upgrade", "--install", release, c.chart, "--namespace", system, "--create-namespace", "--wait", "--timeout", "3m"}, c.values(more...)...)
 	_, err := c.helm(ctx, args...)
 	return err
 }
