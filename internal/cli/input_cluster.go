@@ -59,7 +59,7 @@ func (a *App) loadCluster(ctx context.Context, f *inputFlags) (*input, error) {
 	if len(loaded.Missing) > 0 {
 		a.notice("The cluster does not know %s; smi crds apply installs what is missing.", strings.Join(loaded.Missing, ", "))
 	}
-	return &input{cluster: in, mesh: compiled(loaded.Objects, in.config.Meaning(loaded.PodCIDRs))}, nil
+	return &input{cluster: in, mesh: compiled(loaded.Objects, in.config.Meaning(loaded.Ranges.Pods, loaded.Ranges.Services))}, nil
 }
 
 // headline says what was read, and what of it the answer is about.

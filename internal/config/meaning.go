@@ -9,15 +9,17 @@ import (
 )
 
 // Meaning is what the configuration says of the meaning of resources. The ranges of
-// the nodes' pods count where the configuration has none.
-func (c *Controller) Meaning(nodes []netip.Prefix) compile.Config {
-	ranges := Prefixes(c.PodCIDRs)
-	if len(ranges) == 0 {
-		ranges = nodes
+// pods and of Services that the cluster tells count where the configuration has none.
+func (c *Controller) Meaning(pods, services []netip.Prefix) compile.Config {
+	if len(c.PodCIDRs) > 0 {
+		pods = Prefixes(c.PodCIDRs)
+	}
+	if len(c.ServiceCIDRs) > 0 {
+		services = Prefixes(c.ServiceCIDRs)
 	}
 	return compile.Config{
 		TrustDomain: c.TrustDomain, ClusterDomain: c.ClusterDomain,
-		Mode: c.Mode, Floor: c.ModeFloor, Sidecars: true, Ranges: slices.Concat(ranges, Prefixes(c.ServiceCIDRs)),
+		Mode: c.Mode, Floor: c.ModeFloor, Sidecars: true, Ranges: slices.Concat(pods, services),
 		ExcludeInbound: c.Exclude.InboundPorts,
 	}
 }

@@ -42,7 +42,8 @@ type Controller struct {
 	// PodCIDRs are the ranges that pods have their addresses from; if empty, those
 	// that the cluster's nodes say.
 	PodCIDRs []string `json:"podCIDRs,omitempty"`
-	// ServiceCIDRs are the ranges that Services have their addresses from. Where they
+	// ServiceCIDRs are the ranges that Services have their addresses from; if empty,
+	// those of the cluster's ServiceCIDRs, which Kubernetes has since 1.33. Where they
 	// are known, an address that no Service has yet is refused and not taken for one
 	// outside the mesh (PR-5), and proxies need not be told each Service's.
 	ServiceCIDRs []string `json:"serviceCIDRs,omitempty"`

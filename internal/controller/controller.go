@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/smi-project/smi/internal/compile"
 	"github.com/smi-project/smi/internal/controlplane"
 	"github.com/smi-project/smi/internal/identity"
 	"github.com/smi-project/smi/internal/rootkeeper"
@@ -55,9 +56,9 @@ type Controller struct {
 	draining atomic.Bool
 	unready  atomic.Pointer[string]
 
-	// mu guards the ranges that the nodes say.
+	// mu guards the ranges that the cluster gives addresses from.
 	mu     sync.Mutex
-	ranges []netip.Prefix
+	ranges kube.Ranges
 }
 
 // DrainTime is how long a replica that is told to end goes on serving, so that
@@ -85,7 +86,7 @@ func New(options Options) (*Controller, error) {
 	if c.clientset, err = kubernetes.NewForConfig(options.Cluster); err != nil {
 		return nil, fmt.Errorf("controller: %w", err)
 	}
-	c.source = kube.New(kube.Config{Store: c.store, Changed: c.changed, PodCIDRs: c.podCIDRs, Logger: c.log})
+	c.source = kube.New(kube.Config{Store: c.store, Changed: c.changed, Ranges: c.addressRanges, Logger: c.log})
 	if c.roots, err = c.newRoots(); err != nil {
 		return nil, err
 	}
@@ -201,15 +202,22 @@ func (c *Controller) changed() {
 	}
 }
 
-// podCIDRs takes over the ranges that the nodes say.
-func (c *Controller) podCIDRs(ranges []netip.Prefix) {
+// addressRanges takes over the ranges that the cluster gives addresses from.
+func (c *Controller) addressRanges(ranges kube.Ranges) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	before := c.meaning()
 	c.ranges = ranges
-	if plane := c.plane.Load(); plane != nil && len(c.options.Config.PodCIDRs) == 0 {
-		c.log.Info("the ranges of pods have changed", "ranges", ranges)
-		plane.Reconfigure(c.options.Config.Meaning(ranges))
+	now := c.meaning()
+	if plane := c.plane.Load(); plane != nil && !slices.Equal(before.Ranges, now.Ranges) {
+		c.log.Info("the ranges of addresses have changed", "ranges", now.Ranges)
+		plane.Reconfigure(now)
 	}
+}
+
+// meaning is that of resources, by the configuration and the ranges. c.mu is held.
+func (c *Controller) meaning() compile.Config {
+	return c.options.Config.Meaning(c.ranges.Pods, c.ranges.Services)
 }
 
 // waitForCA returns the certificate authority as soon as there is one.

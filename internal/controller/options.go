@@ -95,7 +95,7 @@ func (o *Options) injectOptions() inject.Options {
 		LogLevel: c.Sidecar.LogLevel, PreStopSeconds: int64(*c.Sidecar.PreStopSeconds),
 		ExcludeInbound: c.Exclude.InboundPorts, ExcludeOutbound: c.Exclude.OutboundPorts, ExcludeCIDRs: config.Prefixes(c.Exclude.CIDRs),
 		SystemNamespaces: append([]string{o.Namespace}, c.Exclude.Namespaces...),
-		Mode:             c.Meaning(nil).ModeOf,
+		Mode:             c.Meaning(nil, nil).ModeOf,
 		Version:          o.Version,
 	}
 	if c.Sidecar.Resources != nil {

@@ -51,7 +51,7 @@ func (c *Controller) newPlane(ca *identity.CA, beside func(grpc.ServiceRegistrar
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	plane := controlplane.New(controlplane.Config{
-		Store: c.store, CA: ca, Compile: c.options.Config.Meaning(c.ranges), Render: c.options.Config.Rendering(), Place: c.place,
+		Store: c.store, CA: ca, Compile: c.meaning(), Render: c.options.Config.Rendering(), Place: c.place,
 		BeforePush: func() {
 			c.metrics.beforePush()
 			c.reporter.beforePush()

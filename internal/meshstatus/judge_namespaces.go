@@ -27,7 +27,7 @@ func (f *Facts) mode(namespace string) mesh.Mode {
 	if object == nil {
 		object = &corev1.Namespace{}
 	}
-	return f.orDefault().Meaning(nil).ModeOf(object)
+	return f.orDefault().Meaning(nil, nil).ModeOf(object)
 }
 
 // sums are the namespaces that ask for sidecars or have some, sorted.

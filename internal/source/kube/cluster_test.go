@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -67,23 +66,30 @@ func slice(namespace, name, manager string) *discoveryv1.EndpointSlice {
 }
 
 // follow runs a source and returns its store and how often it has changed.
-func follow(t *testing.T, config *rest.Config, scheme *runtime.Scheme, ranges func([]netip.Prefix)) (*store.Store, *kube.Source, func() int) {
+func follow(t *testing.T, config *rest.Config, scheme *runtime.Scheme) (*store.Store, *kube.Source, func() int) {
 	t.Helper()
 	var mu sync.Mutex
 	changes := 0
 	s := store.New()
-	source := kube.New(kube.Config{Store: s, PodCIDRs: ranges, Changed: func() {
+	source := kube.New(kube.Config{Store: s, Changed: func() {
 		mu.Lock()
 		defer mu.Unlock()
 		changes++
 	}})
+	run(t, source, config, scheme, discovery.NewDiscoveryClientForConfigOrDie(config))
+	return s, source, func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return changes
+	}
+}
+
+// run runs a source until the test ends, and returns when it has read everything.
+func run(t *testing.T, source *kube.Source, config *rest.Config, scheme *runtime.Scheme, served discovery.DiscoveryInterface) {
+	t.Helper()
 	options := kube.CacheOptions()
 	options.Scheme = scheme
 	informers, err := cache.New(config, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	served, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,11 +109,6 @@ func follow(t *testing.T, config *rest.Config, scheme *runtime.Scheme, ranges fu
 			return fmt.Errorf("not read yet: %v", source.Waiting())
 		}
 	})
-	return s, source, func() int {
-		mu.Lock()
-		defer mu.Unlock()
-		return changes
-	}
 }
 
 // TestSource fills a store from a real API server: all that is there as one change,
@@ -115,19 +116,12 @@ func follow(t *testing.T, config *rest.Config, scheme *runtime.Scheme, ranges fu
 func TestSource(t *testing.T) {
 	config, c, scheme := world(t)
 	ended := pod("default", "ended")
-	create(t, c, pod("default", "web"), ended, slice("default", "ours", "endpointslice-controller.k8s.io"), slice("default", "outside", "somebody"),
-		&corev1.Node{ObjectMeta: meta("", "a"), Spec: corev1.NodeSpec{PodCIDR: "10.1.0.0/24", PodCIDRs: []string{"10.1.0.0/24", "fd00::/64"}}})
+	create(t, c, pod("default", "web"), ended, slice("default", "ours", "endpointslice-controller.k8s.io"), slice("default", "outside", "somebody"))
 	ended.Status.Phase = corev1.PodSucceeded
 	if err := c.Status().Update(context.Background(), ended); err != nil {
 		t.Fatal(err)
 	}
-	var mu sync.Mutex
-	var ranges []netip.Prefix
-	s, source, changes := follow(t, config, scheme, func(all []netip.Prefix) {
-		mu.Lock()
-		defer mu.Unlock()
-		ranges = all
-	})
+	s, source, changes := follow(t, config, scheme)
 	if n := changes(); n != 1 {
 		t.Errorf("the first reading was %d changes, want one", n)
 	}
@@ -141,11 +135,6 @@ func TestSource(t *testing.T) {
 	if _, found := first.EndpointSlices.Get("default", "outside"); !found {
 		t.Error("an EndpointSlice of somebody else was not read")
 	}
-	mu.Lock()
-	if want := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/24"), netip.MustParsePrefix("fd00::/64")}; !slices.Equal(ranges, want) {
-		t.Errorf("ranges of pods %v, want %v", ranges, want)
-	}
-	mu.Unlock()
 
 	if _, err := envtest.InstallCRDs(config, envtest.CRDInstallOptions{Paths: []string{"../../../config/crd"}}); err != nil {
 		t.Fatal(err)
@@ -201,6 +190,7 @@ func TestLoad(t *testing.T) {
 	create(t, c, &corev1.Namespace{ObjectMeta: meta("", "shop")}, pod("default", "web"), pod("shop", "till"))
 	node := &corev1.Node{ObjectMeta: meta("", "worker"), Spec: corev1.NodeSpec{PodCIDRs: []string{"10.1.0.0/24"}}}
 	create(t, c, node)
+	serviceCIDR(t, c)
 	said := map[string]int{}
 	loaded, err := kube.Load(context.Background(), config, func(kind string, n int) { said[kind] = n })
 	if err != nil {
@@ -216,8 +206,8 @@ func TestLoad(t *testing.T) {
 	if want := []string{"till", "web"}; !slices.Equal(pods, want) || said["Pod"] != len(want) {
 		t.Errorf("pods %v, of which %d were told, want %v", pods, said["Pod"], want)
 	}
-	if want := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/24")}; !slices.Equal(loaded.PodCIDRs, want) || said["Namespace"] < 2 {
-		t.Errorf("ranges %v and %d namespaces, want %v and all namespaces", loaded.PodCIDRs, said["Namespace"], want)
+	if got, want := fmt.Sprint(loaded.Ranges), "{[10.1.0.0/24] ["+servicesAtFirst+"]}"; got != want || said["Namespace"] < 2 {
+		t.Errorf("ranges %s and %d namespaces, want %s and all namespaces", got, said["Namespace"], want)
 	}
 	store.New().Replace(loaded.Objects) // which has a table for each
 }

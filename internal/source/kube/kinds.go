@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -17,6 +18,7 @@ import (
 	access "github.com/smi-project/smi/api/access/v1alpha4"
 	specs "github.com/smi-project/smi/api/specs/v1alpha4"
 	split "github.com/smi-project/smi/api/split/v1alpha4"
+	"github.com/smi-project/smi/internal/store"
 )
 
 // kind is one kind of objects that is read.
@@ -32,10 +34,13 @@ type kind struct {
 	// label and field select on the server what is read at all.
 	label labels.Selector
 	field fields.Selector
-	// smi tells that the kind is one of SMI, which may not be installed yet.
-	smi bool
-	// aside tells that the store has no table for the kind.
-	aside bool
+	// optional is the version of a kind that the cluster may not serve, or not yet;
+	// empty where every cluster does. smi tells that it is one of SMI.
+	optional schema.GroupVersion
+	smi      bool
+	// ranges, where set, are all that is kept of an object, as it writes them: the
+	// store has no table for the kind.
+	ranges func(store.Object) []string
 }
 
 // foreignSlices selects the EndpointSlices of Services without a selector. Those
@@ -60,13 +65,16 @@ func kinds() []kind {
 		builtin(&corev1.ServiceAccount{}, &corev1.ServiceAccountList{}, trimServiceAccount),
 		builtin(&corev1.Service{}, &corev1.ServiceList{}, trimService),
 		selected(builtin(&discoveryv1.EndpointSlice{}, &discoveryv1.EndpointSliceList{}, trimEndpointSlice), foreignSlices, nil),
-		aside(builtin(&corev1.Node{}, &corev1.NodeList{}, trimNode)),
-		ours(&access.TrafficTarget{}, &access.TrafficTargetList{}),
-		ours(&access.IdentityBinding{}, &access.IdentityBindingList{}),
-		ours(&specs.HTTPRouteGroup{}, &specs.HTTPRouteGroupList{}),
-		ours(&specs.TCPRoute{}, &specs.TCPRouteList{}),
-		ours(&specs.UDPRoute{}, &specs.UDPRouteList{}),
-		ours(&split.TrafficSplit{}, &split.TrafficSplitList{}),
+		giving(builtin(&corev1.Node{}, &corev1.NodeList{}, trimNode), func(o *corev1.Node) []string { return o.Spec.PodCIDRs }),
+		// Since Kubernetes 1.33.
+		optional(networkingv1.SchemeGroupVersion, giving(builtin(&networkingv1.ServiceCIDR{}, &networkingv1.ServiceCIDRList{}, trimServiceCIDR),
+			func(o *networkingv1.ServiceCIDR) []string { return o.Spec.CIDRs })),
+		ours(access.SchemeGroupVersion, &access.TrafficTarget{}, &access.TrafficTargetList{}),
+		ours(access.SchemeGroupVersion, &access.IdentityBinding{}, &access.IdentityBindingList{}),
+		ours(specs.SchemeGroupVersion, &specs.HTTPRouteGroup{}, &specs.HTTPRouteGroupList{}),
+		ours(specs.SchemeGroupVersion, &specs.TCPRoute{}, &specs.TCPRouteList{}),
+		ours(specs.SchemeGroupVersion, &specs.UDPRoute{}, &specs.UDPRouteList{}),
+		ours(split.SchemeGroupVersion, &split.TrafficSplit{}, &split.TrafficSplitList{}),
 	}
 }
 
@@ -93,8 +101,8 @@ func builtin[T any, P interface {
 func ours[T any, P interface {
 	*T
 	client.Object
-}](object P, list client.ObjectList) kind {
-	return kind{name: reflect.TypeFor[T]().Name(), object: object, list: list, smi: true, trim: trimMeta, same: sameSpec}
+}](version schema.GroupVersion, object P, list client.ObjectList) kind {
+	return kind{name: reflect.TypeFor[T]().Name(), object: object, list: list, optional: version, smi: true, trim: trimMeta, same: sameSpec}
 }
 
 func selected(k kind, label labels.Selector, field fields.Selector) kind {
@@ -102,8 +110,14 @@ func selected(k kind, label labels.Selector, field fields.Selector) kind {
 	return k
 }
 
-func aside(k kind) kind {
-	k.aside = true
+func optional(version schema.GroupVersion, k kind) kind {
+	k.optional = version
+	return k
+}
+
+// giving is a kind that only says which ranges addresses are given from.
+func giving[P client.Object](k kind, ranges func(P) []string) kind {
+	k.ranges = func(o store.Object) []string { return ranges(o.(P)) }
 	return k
 }
 
@@ -115,18 +129,6 @@ func AddToScheme(s *runtime.Scheme) error {
 		}
 	}
 	return nil
-}
-
-// groupVersion is that of a kind of SMI.
-func (k kind) groupVersion() schema.GroupVersion {
-	switch k.object.(type) {
-	case *access.TrafficTarget, *access.IdentityBinding:
-		return access.SchemeGroupVersion
-	case *split.TrafficSplit:
-		return split.SchemeGroupVersion
-	default:
-		return specs.SchemeGroupVersion
-	}
 }
 
 // CacheOptions are those of a cache that a Source reads from: what no mesh needs

@@ -3,9 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
-	"net/netip"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -22,9 +20,8 @@ const pageSize = 500
 // Loaded is what a cluster holds.
 type Loaded struct {
 	Objects []store.Object
-	// PodCIDRs are the ranges of the nodes' pods, sorted; none where nodes may not be
-	// read.
-	PodCIDRs []netip.Prefix
+	// Ranges are those of addresses; none where what says them may not be read.
+	Ranges Ranges
 	// Missing are the kinds of SMI that the cluster does not serve.
 	Missing []string
 }
@@ -46,25 +43,30 @@ func Load(ctx context.Context, config *rest.Config, said func(kind string, n int
 	if said == nil {
 		said = func(string, int) {}
 	}
-	loaded := &Loaded{}
+	loaded, written := &Loaded{}, writtenRanges{}
 	for _, k := range kinds() {
-		if _, err := reader.IsObjectNamespaced(k.object); apimeta.IsNoMatchError(err) && k.smi {
-			loaded.Missing = append(loaded.Missing, k.name)
+		if _, err := reader.IsObjectNamespaced(k.object); apimeta.IsNoMatchError(err) && !k.optional.Empty() {
+			if k.smi {
+				loaded.Missing = append(loaded.Missing, k.name)
+			}
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("ask what the cluster knows of kind %s: %w", k.name, err)
 		}
 		found, err := k.load(ctx, reader, said)
 		switch {
-		case k.aside && apierrors.IsForbidden(err):
+		case k.ranges != nil && apierrors.IsForbidden(err):
 		case err != nil:
 			return nil, fmt.Errorf("list objects of kind %s: %w", k.name, err)
-		case k.aside:
-			loaded.PodCIDRs = rangesOf(found)
+		case k.ranges != nil:
+			for _, o := range found {
+				written.put(k, o.GetName(), k.ranges(o))
+			}
 		default:
 			loaded.Objects = append(loaded.Objects, found...)
 		}
 	}
+	loaded.Ranges = written.read()
 	return loaded, nil
 }
 
@@ -89,13 +91,4 @@ func (k kind) load(ctx context.Context, reader client.Reader, said func(kind str
 			return objects, nil
 		}
 	}
-}
-
-// rangesOf are the ranges of nodes.
-func rangesOf(nodes []store.Object) []netip.Prefix {
-	written := map[string][]string{}
-	for _, node := range nodes {
-		written[node.GetName()] = node.(*corev1.Node).Spec.PodCIDRs
-	}
-	return ranges(written)
 }

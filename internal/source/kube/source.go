@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/discovery"
@@ -27,10 +25,10 @@ type Config struct {
 	Store *store.Store
 	// Changed is called after every change of the store. It must return quickly.
 	Changed func()
-	// PodCIDRs, where set, is called with the ranges of the nodes' pods, sorted, at
-	// first and whenever they change.
-	PodCIDRs func([]netip.Prefix)
-	Logger   *slog.Logger
+	// Ranges, where set, is called with the ranges that the cluster gives addresses
+	// from, at first and whenever they change. It must return quickly.
+	Ranges func(Ranges)
+	Logger *slog.Logger
 }
 
 // Source keeps a store in step with a cluster.
@@ -49,26 +47,30 @@ type Source struct {
 	missing map[string]bool
 	// observed is, per kind, the newest resource version that was seen.
 	observed map[string]string
-	nodes    map[string][]string
-	ranges   []netip.Prefix
+	written  writtenRanges
+	ranges   Ranges
 }
 
 type key struct{ kind, namespace, name string }
 
-// Pauses between attempts to read a kind that is not served, or fails.
-const retryAfter = 3 * time.Second
+// Pauses between attempts to read a kind that fails, or that somebody is about to
+// install; and between looks whether Kubernetes has been upgraded.
+const (
+	retryAfter   = 3 * time.Second
+	upgradeAfter = time.Minute
+)
 
 // New returns a source that has read nothing yet.
 func New(config Config) *Source {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	if config.PodCIDRs == nil {
-		config.PodCIDRs = func([]netip.Prefix) {}
+	if config.Ranges == nil {
+		config.Ranges = func(Ranges) {}
 	}
 	s := &Source{
 		config: config, log: config.Logger, synced: make(chan struct{}),
-		initial: map[key]client.Object{}, waiting: map[string]bool{}, missing: map[string]bool{}, observed: map[string]string{}, nodes: map[string][]string{},
+		initial: map[key]client.Object{}, waiting: map[string]bool{}, missing: map[string]bool{}, observed: map[string]string{}, written: writtenRanges{},
 	}
 	for _, k := range kinds() {
 		s.waiting[k.name] = true
@@ -102,7 +104,14 @@ func (s *Source) Waiting() []string {
 func (s *Source) Missing() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Sorted(maps.Keys(s.missing))
+	var missing []string
+	for _, k := range kinds() {
+		if k.smi && s.missing[k.name] {
+			missing = append(missing, k.name)
+		}
+	}
+	slices.Sort(missing)
+	return missing
 }
 
 // Observed is, per kind, the newest resource version of an object that the store has
@@ -115,7 +124,7 @@ func (s *Source) Observed() map[string]string {
 
 // Follows tells whether the source reads objects of the kind.
 func (s *Source) Follows(name string) bool {
-	return slices.ContainsFunc(kinds(), func(k kind) bool { return k.name == name && !k.aside })
+	return slices.ContainsFunc(kinds(), func(k kind) bool { return k.name == name && k.ranges == nil })
 }
 
 // follow hands on what becomes of the objects of a kind.
@@ -125,16 +134,23 @@ func (s *Source) follow(ctx context.Context, k kind, informers cache.Informers, 
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		if !errors.Is(err, errNotServed) {
+		pause := retryAfter
+		switch news := errors.Is(err, errNotServed) && s.isMissing(k); {
+		case !errors.Is(err, errNotServed):
 			s.log.Warn("cannot read a kind of objects yet", "kind", k.name, "error", err)
-		} else if s.isMissing(k) {
+		case !k.smi:
+			pause = upgradeAfter
+			if news {
+				s.log.Info("this Kubernetes does not tell the ranges of its addresses: the configuration can", "kind", k.name, "apiVersion", k.optional.String())
+			}
+		case news:
 			s.log.Warn("a kind of SMI is not installed: install its CustomResourceDefinition (smi crds); until then the mesh does without",
-				"kind", k.name, "apiVersion", k.groupVersion().String())
+				"kind", k.name, "apiVersion", k.optional.String())
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(retryAfter):
+		case <-time.After(pause):
 		}
 	}
 }
@@ -144,7 +160,7 @@ var errNotServed = errors.New("the cluster does not serve this kind")
 
 // subscribe returns when the objects that exist were handed on.
 func (s *Source) subscribe(ctx context.Context, k kind, informers cache.Informers, served discovery.DiscoveryInterface) error {
-	if k.smi {
+	if !k.optional.Empty() {
 		if err := isServed(k, served); err != nil {
 			return err
 		}
@@ -165,12 +181,12 @@ func (s *Source) subscribe(ctx context.Context, k kind, informers cache.Informer
 }
 
 func isServed(k kind, served discovery.DiscoveryInterface) error {
-	resources, err := served.ServerResourcesForGroupVersion(k.groupVersion().String())
+	resources, err := served.ServerResourcesForGroupVersion(k.optional.String())
 	if apierrors.IsNotFound(err) {
 		return errNotServed
 	}
 	if err != nil {
-		return fmt.Errorf("ask whether the cluster serves %s: %w", k.groupVersion(), err)
+		return fmt.Errorf("ask whether the cluster serves %s: %w", k.optional, err)
 	}
 	for _, r := range resources.APIResources {
 		if r.Kind == k.name {
@@ -238,8 +254,8 @@ func (s *Source) put(k kind, old, o client.Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case k.aside:
-		s.node(o.GetName(), o.(*corev1.Node).Spec.PodCIDRs)
+	case k.ranges != nil:
+		s.putRanges(k, o.GetName(), k.ranges(o))
 	case s.initial != nil:
 		s.initial[key{k.name, o.GetNamespace(), o.GetName()}] = o
 	case old == nil || !k.same(old, o):
@@ -253,8 +269,8 @@ func (s *Source) remove(k kind, o client.Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case k.aside:
-		s.node(o.GetName(), nil)
+	case k.ranges != nil:
+		s.putRanges(k, o.GetName(), nil)
 	case s.initial != nil:
 		delete(s.initial, key{k.name, o.GetNamespace(), o.GetName()})
 	default:
@@ -271,31 +287,12 @@ func (s *Source) observe(kind, version string) {
 	}
 }
 
-// node takes over the ranges of a node, none where it is gone. s.mu is held.
-func (s *Source) node(name string, written []string) {
-	if slices.Equal(s.nodes[name], written) {
-		return
+// putRanges takes over what an object says of ranges, nothing where it is gone. s.mu
+// is held.
+func (s *Source) putRanges(k kind, name string, written []string) {
+	s.written.put(k, name, written)
+	if now := s.written.read(); !now.equal(s.ranges) {
+		s.ranges = now
+		s.config.Ranges(now)
 	}
-	s.nodes[name] = written
-	if written == nil {
-		delete(s.nodes, name)
-	}
-	if all := ranges(s.nodes); !slices.Equal(all, s.ranges) {
-		s.ranges = all
-		s.config.PodCIDRs(slices.Clone(all))
-	}
-}
-
-// ranges are those that nodes say, by their names, sorted.
-func ranges(nodes map[string][]string) []netip.Prefix {
-	var all []netip.Prefix
-	for _, written := range nodes {
-		for _, text := range written {
-			if prefix, err := netip.ParsePrefix(text); err == nil {
-				all = append(all, prefix.Masked())
-			}
-		}
-	}
-	slices.SortFunc(all, netip.Prefix.Compare)
-	return slices.Compact(all)
 }

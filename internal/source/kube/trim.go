@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -50,6 +51,12 @@ func trimNode(o *corev1.Node) *corev1.Node {
 	if len(kept.Spec.PodCIDRs) == 0 && o.Spec.PodCIDR != "" {
 		kept.Spec.PodCIDRs = []string{o.Spec.PodCIDR}
 	}
+	return kept
+}
+
+func trimServiceCIDR(o *networkingv1.ServiceCIDR) *networkingv1.ServiceCIDR {
+	kept := &networkingv1.ServiceCIDR{ObjectMeta: meta(&o.ObjectMeta), Spec: networkingv1.ServiceCIDRSpec{CIDRs: o.Spec.CIDRs}}
+	kept.Labels = nil
 	return kept
 }
 
