@@ -36,28 +36,30 @@ const (
 type Call struct {
 	from    Workload
 	request driver.Request
+	// showing says what is shown in TLS.
+	showing string
 }
 
 // Get is a GET request, as in Client.Get("server", 80, "/path"). A service without
 // a namespace is in Apps.
 func (w Workload) Get(service string, port uint16, path string) Call {
-	return Call{w, driver.Request{Host: host(service), Port: port, Path: path}}
+	return Call{from: w, request: driver.Request{Host: host(service), Port: port, Path: path}}
 }
 
 // TCP is a connection over which a line is sent and one is read.
 func (w Workload) TCP(service string, port uint16) Call {
-	return Call{w, driver.Request{Protocol: driver.TCP, Host: host(service), Port: port}}
+	return Call{from: w, request: driver.Request{Protocol: driver.TCP, Host: host(service), Port: port}}
 }
 
 // UDP is a datagram that is answered by one.
 func (w Workload) UDP(service string, port uint16) Call {
-	return Call{w, driver.Request{Protocol: driver.UDP, Host: host(service), Port: port, Body: "hello\n"}}
+	return Call{from: w, request: driver.Request{Protocol: driver.UDP, Host: host(service), Port: port, Body: "hello\n"}}
 }
 
 // GRPC is a unary call of the sample's echo service, or of another method, whose
 // full name is given.
 func (w Workload) GRPC(service string, port uint16, method string) Call {
-	return Call{w, driver.Request{Protocol: driver.GRPC, Host: host(service), Port: port, Path: method}}
+	return Call{from: w, request: driver.Request{Protocol: driver.GRPC, Host: host(service), Port: port, Path: method}}
 }
 
 // SayMethod is the unary method of the sample's echo service.
@@ -124,6 +126,13 @@ func (c Call) Direct() Call {
 	return c
 }
 
+// Showing has the workload speak TLS by itself, to the Service's address, and show
+// the credentials; what says in a word or two what they are.
+func (c Call) Showing(what string, credentials *driver.Credentials) Call {
+	c.request.TLS, c.showing = credentials, what
+	return c
+}
+
 // On sends over the connection of that name, which stays open.
 func (c Call) On(session string) Call {
 	c.request.Session = session
@@ -141,6 +150,9 @@ func (c Call) String() string {
 	text := c.request.String()
 	if c.request.Authority != "" {
 		text += " as " + c.request.Authority
+	}
+	if c.showing != "" {
+		text += " showing " + c.showing
 	}
 	for _, h := range c.request.Header {
 		text += " " + h[0] + "=" + h[1]

@@ -15,6 +15,8 @@ type Case struct {
 	Features []Feature
 	// APIs are the groups and versions of the SMI objects that it applies.
 	APIs []string
+	// Needs are what its target has to be able to, besides what every target is.
+	Needs []Ability
 	// Original is the case's number in the suite that came before this one, such
 	// as "TA-1.2.3".
 	Original string

@@ -148,7 +148,7 @@ func (t *T) controls(c Call) int {
 	if !t.uncontrolled {
 		requests = append(requests, Control.Get(c.request.Host, controlPort(c.request.Host), "/control"))
 		if c.from != Control && t.grantsControl(c) {
-			requests = append(requests, Call{Control, driver.Request{
+			requests = append(requests, Call{from: Control, request: driver.Request{
 				Protocol: c.request.Protocol, Host: c.request.Host, Port: c.request.Port, Body: "control\n",
 			}})
 		}

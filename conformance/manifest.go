@@ -102,8 +102,9 @@ func (s *Suite) digest() (string, error) {
 			Rules               []string
 			Features            []Feature
 			APIs                []string
+			Needs               []Ability
 			Slow                bool
-		}{c.ID, c.Title, c.Original, c.Rules, c.Features, c.APIs, c.Slow})
+		}{c.ID, c.Title, c.Original, c.Rules, c.Features, c.APIs, c.Needs, c.Slow})
 		if err != nil {
 			return "", err
 		}

@@ -155,6 +155,10 @@ func (r *run) one(ctx context.Context, place int, bound time.Duration) report.Re
 		result.Outcome, result.Reason = report.NotClaimed, reason
 		return result
 	}
+	if reason, ok := lacks(r.target, c); ok {
+		result.Outcome, result.Reason = report.NotClaimed, reason
+		return result
+	}
 	if bound == 0 {
 		bound = caseTime
 	}

@@ -15,7 +15,7 @@ import (
 
 // Version is that of the suite: the last number counts corrections, the middle
 // one new cases, the first one cases that have become stricter.
-const Version = "0.2.0"
+const Version = "0.3.0"
 
 // manifests holds the cases' sources too, so that the digest of the suite says what
 // they do.
@@ -27,7 +27,7 @@ var manifests embed.FS
 func Suite() *conformance.Suite {
 	return &conformance.Suite{
 		Version: Version, Manifests: manifests,
-		Cases: slices.Concat(original, identity, bindings, protocol, passing, specs, matching, paths, access, accessRules, accessAnswers, accessModes, split, platform, versions),
+		Cases: slices.Concat(original, identity, proofs, bindings, protocol, passing, specs, matching, paths, access, accessRules, accessAnswers, accessModes, split, platform, versions),
 	}
 }
 

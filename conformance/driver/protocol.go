@@ -30,6 +30,9 @@ type Request struct {
 	// Direct connects to the Service's address, or what stands for it, although
 	// the workload was told of an HTTP proxy. Only HTTP/1.1 and WebSocket use one.
 	Direct bool `json:"direct,omitempty"`
+	// TLS has the workload speak TLS to that address by itself, with HTTP/1.1 or TCP
+	// inside. It goes there directly.
+	TLS *Credentials `json:"tls,omitempty"`
 
 	// Method is GET when empty. For gRPC it is ignored.
 	Method string `json:"method,omitempty"`

@@ -77,6 +77,14 @@ func (r *Request) validate() error {
 	case r.Stream && r.Session == "":
 		return errors.New("a stream needs a session by which it can be asked for")
 	}
+	if r.TLS != nil {
+		if r.Protocol != "" && r.Protocol != HTTP1 && r.Protocol != TCP {
+			return fmt.Errorf("a workload speaks TLS by itself with %s or %s inside, not with %s", HTTP1, TCP, r.Protocol)
+		}
+		if _, err := r.TLS.pair(); err != nil {
+			return err
+		}
+	}
 	switch r.Protocol {
 	case "", HTTP1, WebSocket, TCP:
 		return nil
@@ -145,12 +153,17 @@ func (s *Sender) connect(ctx context.Context, r *Request) (*connection, error) {
 	defer cancel()
 	address := r.address()
 	dial := s.Dial
-	if s.Proxy != "" && !r.Direct && r.Protocol != TCP {
+	if s.Proxy != "" && !r.Direct && r.TLS == nil && r.Protocol != TCP {
 		address, dial = s.Proxy, new(net.Dialer).DialContext
 	}
 	conn, err := dial(ctx, "tcp", address)
 	if err != nil {
 		return nil, &dialError{err}
+	}
+	if r.TLS != nil {
+		if conn, err = r.TLS.secure(ctx, conn); err != nil {
+			return nil, err
+		}
 	}
 	return newConnection(conn), nil
 }

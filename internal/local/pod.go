@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/smi-project/smi/internal/agent"
+	"github.com/smi-project/smi/internal/identity"
 	"github.com/smi-project/smi/mesh"
 )
 
@@ -31,6 +32,10 @@ type runner struct {
 
 	mu         sync.Mutex
 	containers []containerState
+	// account is who the sidecar proves to be, which is the pod's own but in a test;
+	// agent is the sidecar's, nil where there is none.
+	account mesh.Account
+	agent   *agent.Agent
 	// sidecar tells that the sidecar takes traffic, or that the pod has none.
 	sidecar bool
 	// proxied tells that the pod has a sidecar, or will have one.
@@ -49,6 +54,7 @@ func (rt *Runtime) startPod(ctx context.Context, name types.NamespacedName, pod 
 	r := &runner{
 		rt: rt, name: name, pod: pod, at: at, stop: stop, done: make(chan struct{}), exited: make(chan struct{}, 1),
 		containers: make([]containerState, len(pod.Spec.Containers)), sidecar: !meshed(pod), proxied: meshed(pod), since: time.Now(),
+		account: mesh.Account{Namespace: name.Namespace, Name: pod.Spec.ServiceAccountName},
 	}
 	go func() {
 		defer close(r.done)
@@ -122,6 +128,9 @@ func (r *runner) startSidecar(sidecar, pod context.Context, all *sync.WaitGroup)
 		<-pod.Done()
 		return false
 	}
+	r.mu.Lock()
+	r.agent = a
+	r.mu.Unlock()
 	all.Go(func() {
 		if err := a.Run(sidecar); err != nil {
 			r.fail(err)
@@ -168,10 +177,9 @@ const sidecarDrain = time.Second
 
 func (r *runner) agentConfig() agent.Config {
 	name := mesh.Name{Namespace: r.name.Namespace, Name: r.name.Name}
-	account := mesh.Account{Namespace: r.name.Namespace, Name: r.pod.Spec.ServiceAccountName}
 	return agent.Config{
-		TrustDomain: r.rt.ca.TrustDomain(), Pod: name, ServiceAccount: account.Name, Workload: owner(r.pod),
-		Source: r.rt.ca.Source(account), XDSAddress: r.rt.addresses.listener.Addr().String(),
+		TrustDomain: r.rt.ca.TrustDomain(), Pod: name, ServiceAccount: r.pod.Spec.ServiceAccountName, Workload: owner(r.pod),
+		Source: identity.SourceFunc(r.certificates), XDSAddress: r.rt.addresses.listener.Addr().String(),
 		Dir:    r.dir(),
 		Envoy:  agent.Envoy{Binary: r.rt.options.Envoy, DrainTime: sidecarDrain, LogLevel: "error", OnExit: r.envoyExit},
 		Sink:   r.rt.sink,

@@ -18,6 +18,10 @@ var mutants = []mutant{
 	{"selector-widens-to-account", "ID-5", "internal/compile/identity.go", "if selected[a] == all[a] {", "if selected[a] > 0 {"},
 	{"plaintext-accepted", "ID-3", "internal/compile/workload.go", "Plaintext: in.pod.plaintext[number]})", "Plaintext: true})"},
 
+	{"unknown-roots-trusted", "ID-2", "internal/render/envoy/tls.go", "DefaultValidationContext: &tlsv3.CertificateValidationContext{", "DefaultValidationContext: &tlsv3.CertificateValidationContext{\n\t\t\t\t\tTrustChainVerification: tlsv3.CertificateValidationContext_ACCEPT_UNTRUSTED,"},
+	{"expired-certificates-accepted", "ID-2", "internal/render/envoy/tls.go", "DefaultValidationContext: &tlsv3.CertificateValidationContext{", "DefaultValidationContext: &tlsv3.CertificateValidationContext{\n\t\t\t\t\tAllowExpiredCertificate: true,"},
+	{"any-server-of-the-mesh-believed", "ID-6", "internal/render/envoy/tls.go", "CommonTlsContext: commonTLS(exactMatcher(string(p)))", "CommonTlsContext: commonTLS(regexMatcher(`spiffe://.+`))"},
+
 	// What a port speaks.
 	{"port-name-ignored", "PR-1", "internal/compile/protocol.go", "if protocol, ok := byPortName[name]; ok {", "if protocol, ok := byPortName[name+\"?\"]; ok {"},
 	{"contradiction-is-http", "PR-1", "internal/compile/protocol.go", "default:\n\t\treturn mesh.TCP", "default:\n\t\treturn mesh.HTTP"},
