@@ -116,7 +116,11 @@ func (r *run) hand(ctx context.Context) error {
 	for _, k := range slices.SortedFunc(maps.Keys(all), inOrderOfUse) {
 		list = append(list, all[k].DeepCopy())
 	}
-	return r.target.Apply(ctx, list)
+	err := r.target.Apply(ctx, list)
+	if err == nil {
+		r.stale = false
+	}
+	return err
 }
 
 // The kinds that are handed over first and last, in their order. All others,
@@ -136,6 +140,18 @@ func rank(kind string) int {
 		return i - len(kindsFirst)
 	}
 	return slices.Index(kindsLast, kind) + 1
+}
+
+// onlyPolicy tells whether no workload and no Service is among the objects. A mesh
+// may take those back in a step of their own: no rule says that requests go on while
+// a port changes what it speaks.
+func onlyPolicy(objects map[key]*unstructured.Unstructured) bool {
+	for k := range objects {
+		if slices.Contains(kindsFirst, k.kind) {
+			return false
+		}
+	}
+	return true
 }
 
 // withoutControl makes what is applied next lack what allows control requests, but

@@ -15,6 +15,7 @@ func (t *T) Denials(source Workload, destination string) int {
 	if !ok {
 		t.Fatalf("the mesh claims %s, and its target cannot read them", DenialMetrics.Name)
 	}
+	t.settle()
 	n, err := counter.Denials(t.ctx, string(source), destination)
 	if err != nil {
 		t.Fatalf("the counts of denials: %v", err)

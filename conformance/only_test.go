@@ -44,7 +44,7 @@ func TestOnly(t *testing.T) {
 			target := &reporting{scripted: scripted{tb: t}, report: &c.report}
 			r := &run{target: target, drivers: map[Workload]*driver.Client{}}
 			defer r.closeDrivers()
-			held := &T{ctx: t.Context(), run: r}
+			held := &T{ctx: t.Context(), run: r, settled: true}
 			held.Only(Client.Get("root", 80, "/"), 4, v1, v2)
 			got := held.failures
 			if c.complaint == "" && len(got) > 0 || c.complaint != "" && (len(got) != 1 || !strings.Contains(got[0], c.complaint)) {

@@ -40,9 +40,11 @@ type run struct {
 	base   map[key]*unstructured.Unstructured
 
 	// turn is held by whoever applies; active is what each case has applied, and
-	// belongs to the holder.
+	// belongs to the holder, as does stale: something is applied that no case has any
+	// more.
 	turn   chan struct{}
 	active map[*T]map[key]*unstructured.Unstructured
+	stale  bool
 
 	// mu guards what follows.
 	mu          sync.Mutex
@@ -107,8 +109,8 @@ func (r *run) all(ctx context.Context, options Options) []report.Result {
 		mu   sync.Mutex
 		slow sync.WaitGroup
 	)
-	one := func(i int) {
-		result := r.one(ctx, i, options.CaseTime)
+	one := func(i int, followed bool) {
+		result := r.one(ctx, i, options.CaseTime, followed)
 		mu.Lock()
 		defer mu.Unlock()
 		if ctx.Err() != nil && result.Outcome == report.Failed {
@@ -126,16 +128,27 @@ func (r *run) all(ctx context.Context, options Options) []report.Result {
 	chosen := func(c *Case) bool { return options.Select == nil || options.Select(c) }
 	for i, c := range r.suite.Cases {
 		if c.Slow && chosen(c) {
-			slow.Go(func() { one(i) })
+			slow.Go(func() { one(i, false) })
 		}
 	}
+	last := lastIndex(r.suite.Cases, func(c *Case) bool { return !c.Slow && chosen(c) })
 	for i, c := range r.suite.Cases {
 		if !c.Slow && chosen(c) && ctx.Err() == nil {
-			one(i)
+			one(i, i < last)
 		}
 	}
 	slow.Wait()
 	return slices.DeleteFunc(results, func(r report.Result) bool { return r.ID == "" })
+}
+
+// lastIndex is the place of the last case that is wanted, -1 where there is none.
+func lastIndex(cases []*Case, wanted func(*Case) bool) int {
+	for i, c := range slices.Backward(cases) {
+		if wanted(c) {
+			return i
+		}
+	}
+	return -1
 }
 
 // The bounds of one case, where the options give none, and of its end.
@@ -144,8 +157,8 @@ const (
 	endTime  = time.Minute
 )
 
-// one runs the case of that place in the suite.
-func (r *run) one(ctx context.Context, place int, bound time.Duration) report.Result {
+// one runs the case of that place in the suite, which may be followed by another.
+func (r *run) one(ctx context.Context, place int, bound time.Duration, followed bool) report.Result {
 	c := r.suite.Cases[place]
 	result := report.Result{ID: c.ID, Title: c.Title, Original: c.Original, Rules: c.Rules}
 	for _, f := range c.Features {
@@ -171,7 +184,7 @@ func (r *run) one(ctx context.Context, place int, bound time.Duration) report.Re
 		t.failures = append([]string{late.Error()}, t.failures...)
 	}
 	t.clock.end()
-	r.end(ctx, t)
+	r.end(ctx, t, followed)
 	result.Duration, result.Evidence, result.Outcome = time.Since(started).Seconds(), t.evidence, report.Passed
 	switch {
 	case len(t.failures) > 0:
@@ -198,14 +211,21 @@ func (t *T) carryOut(c *Case) {
 	<-ended
 }
 
-// end takes away what the case has left, also where the run is being ended.
-func (r *run) end(ctx context.Context, t *T) {
+// end takes away what the case has left, also where the run is being ended. Of one
+// that is followed by another, and has nothing to complain of, policy is taken away
+// together with what the next one applies, or before it observes anything.
+func (r *run) end(ctx context.Context, t *T, followed bool) {
 	ctx = context.WithoutCancel(ctx)
 	within, cancel := context.WithTimeout(ctx, endTime)
 	t.endSessions(within)
 	cancel()
 	// Those whose turn it is have bounds of their own.
 	err := r.inTurn(ctx, func() error {
+		if followed && len(t.failures) == 0 && onlyPolicy(r.active[t]) {
+			r.stale = r.stale || r.active[t] != nil
+			r.set(t, nil)
+			return nil
+		}
 		within, cancel := context.WithTimeout(ctx, endTime)
 		defer cancel()
 		return r.change(within, t, nil)

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"net/http"
@@ -269,8 +270,8 @@ func TestSlowCases(t *testing.T) {
 		}
 		c.Allowed(request)
 	}), caseOf("AC-1-b", func(c *T) {
-		close(ended)
 		c.Allowed(request)
+		close(ended)
 	}))
 	if out.Summary != (report.Summary{Passed: 3}) {
 		t.Errorf("%+v", out.Results)
@@ -297,5 +298,46 @@ func TestRefusedBeside(t *testing.T) {
 	}))
 	if out.Summary != (report.Summary{Passed: 2}) {
 		t.Errorf("%+v", out.Results)
+	}
+}
+
+// TestEndsTogether sees that what a case leaves is gone when the next one observes
+// anything, and that it is taken away together with what that one applies.
+func TestEndsTogether(t *testing.T) {
+	for name, test := range map[string]struct {
+		next    func(*T)
+		applied int // how often, with the fixture and the end of the run
+	}{
+		"the next one applies":  {func(c *T) { c.Apply("two.yaml") }, 4},
+		"the next one observes": {func(*T) {}, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t, func(_ string, w http.ResponseWriter, _ *http.Request) { application(w, "smi-apps/server") })
+			applied := 0
+			f.watch = func(context.Context, []*unstructured.Unstructured) { applied++ }
+			out := f.run(Options{}, caseOf("AC-1-a", func(c *T) {
+				c.Apply("one.yaml")
+				c.Allowed(request)
+			}), caseOf("AC-1-b", func(c *T) {
+				test.next(c)
+				c.Allowed(request)
+				if f.has("TrafficTarget", "one") {
+					t.Error("the case before has left something")
+				}
+			}))
+			if out.Summary != (report.Summary{Passed: 2}) || applied != test.applied {
+				t.Errorf("%s, and objects were handed over %d times; wanted %d", out.Summary, applied, test.applied)
+			}
+		})
+	}
+}
+
+// TestNeeds sees that what a target cannot do is no failure of the mesh.
+func TestNeeds(t *testing.T) {
+	c := caseOf("ID-2-one", fails)
+	c.Needs = []Ability{Forging}
+	got := newFake(t, allowing).run(Options{}, c).Results[0]
+	if got.Outcome != report.NotClaimed || !strings.Contains(got.Reason, "this target cannot "+string(Forging)) {
+		t.Errorf("%s, because of %q; wanted it not to be claimed", got.Outcome, got.Reason)
 	}
 }

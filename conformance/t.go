@@ -26,6 +26,8 @@ type T struct {
 	clock    *clock
 	objects  map[key]*unstructured.Unstructured
 	evidence []report.Evidence
+	// settled tells that nothing is left of the cases before this one.
+	settled bool
 	// uncontrolled tells that no control request can succeed at the moment.
 	uncontrolled bool
 	failures     []string
@@ -114,8 +116,31 @@ func (t *T) become(objects map[key]*unstructured.Unstructured) error {
 	defer t.clock.resume()
 	return t.run.inTurn(t.ctx, func() error {
 		t.clock.resume()
+		// Whether it takes them or not, the mesh has been told what is there.
+		t.settled = true
 		return t.run.change(t.ctx, t, objects)
 	})
+}
+
+// settle sees that what the case is about to observe owes nothing to cases before
+// it, also where it has not applied anything yet.
+func (t *T) settle() {
+	if t.settled {
+		return
+	}
+	t.settled = true
+	t.clock.pause()
+	defer t.clock.resume()
+	err := t.run.inTurn(t.ctx, func() error {
+		t.clock.resume()
+		if !t.run.stale {
+			return nil
+		}
+		return t.run.hand(t.ctx)
+	})
+	if err != nil {
+		t.Fatalf("the mesh does not follow when what cases before this one applied is taken away: %v", err)
+	}
 }
 
 // Send sends the call once, or as often as count says, and returns what came. It
@@ -135,6 +160,7 @@ func (t *T) Send(c Call, count int) *driver.Report {
 
 // order is the call as the workload's driver is to send it.
 func (t *T) order(c Call) *driver.Request {
+	t.settle()
 	r := c.request
 	if c.from == Stranger {
 		host, port, err := t.run.target.Reach(t.ctx, r.Host, r.Port)

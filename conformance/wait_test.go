@@ -78,7 +78,7 @@ func (s *scripted) complaints(patience time.Duration, expect func(*T)) []string 
 	defer cancel()
 	r := &run{target: s, claim: everything(), drivers: map[Workload]*driver.Client{}}
 	defer r.closeDrivers()
-	t := &T{ctx: ctx, run: r, sessions: map[session]bool{}}
+	t := &T{ctx: ctx, run: r, settled: true, sessions: map[session]bool{}}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -134,7 +134,7 @@ func TestEvidenceOfDenials(t *testing.T) {
 	s := &scripted{tb: t, answers: []driver.Answer{served, served, {Closed: true, Failure: driver.Reset}}}
 	r := &run{target: s, claim: everything(), drivers: map[Workload]*driver.Client{}}
 	defer r.closeDrivers()
-	c := &T{ctx: t.Context(), run: r, sessions: map[session]bool{}}
+	c := &T{ctx: t.Context(), run: r, settled: true, sessions: map[session]bool{}}
 	c.DeniedWithin(time.Minute, Client.TCP("server", 9000))
 	got := c.evidence[0]
 	if !got.Held || got.Sent != 3 || got.Answers["closed"] != 1 || got.Answers["bytes from smi-apps/server"] != 2 ||
