@@ -37,6 +37,7 @@ type conformanceRunFlags struct {
 	sign     []string
 	by       string
 	failFast bool
+	repeat   int
 	verbose  bool
 }
 
@@ -48,7 +49,8 @@ On a cluster the suite makes the namespaces smi-apps, smi-other and smi-outside,
 and removes them in the end. It needs the image of the sample service there.
 
 --report DIR writes report.json, report.yaml, junit.xml and index.html, and with
---sign KEY the envelope report.dsse.json that says who ran it.
+--sign KEY the envelope report.dsse.json that says who ran it. With --repeat each
+run has a folder of its own in DIR.
 
 Exit codes: 0 no case failed; 1 one did; 2 the arguments make no sense, or the
 mesh cannot be run.`
@@ -68,6 +70,9 @@ func conformanceRunners(app *App) []*cobra.Command {
   # The mesh of the cluster that kubectl speaks with
   smi conformance run --profile smi --image registry.example/smi-sample:v1
 
+  # Does any case fail now and then?
+  smi conformance run --repeat 50 --report out
+
   # A signed report, to be published
   smi conformance run --report out --sign conformance.key --by Example`,
 		Args: noArgs,
@@ -85,6 +90,7 @@ func conformanceRunners(app *App) []*cobra.Command {
 	flags.StringArrayVar(&f.sign, "sign", nil, "`FILE` with a private key that signs the report; may be repeated")
 	flags.StringVar(&f.by, "by", "", "`NAME` of who runs the suite, for the signed statement")
 	flags.BoolVar(&f.failFast, "fail-fast", false, "end with the first case that fails")
+	flags.IntVar(&f.repeat, "repeat", 1, "run the suite `N` times, each time on a mesh of its own, and tell what did not hold every time")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print what the mesh prints, too")
 	addFormatFlag(cmd, &f.format)
 	_ = cmd.MarkFlagDirname("report")
@@ -95,6 +101,9 @@ func (a *App) conformanceRun(ctx context.Context, f *conformanceRunFlags) error 
 	suite := cases.Suite()
 	chosen, err := f.choice.of(suite)
 	if err != nil {
+		return err
+	}
+	if err := f.checkRepeat(); err != nil {
 		return err
 	}
 	keys, err := f.keys()
@@ -114,10 +123,14 @@ func (a *App) conformanceRun(ctx context.Context, f *conformanceRunFlags) error 
 	if f.format != formatTable {
 		out.to = a.Err
 	}
-	found, err := a.runSuite(ctx, f, claim, conformance.Options{
+	options := conformance.Options{
 		FailFast: f.failFast, Progress: out.ended,
 		Select: func(c *conformance.Case) bool { return slices.Contains(chosen, c) },
-	})
+	}
+	if f.repeat > 1 {
+		return a.repeatSuite(ctx, f, claim, options, keys)
+	}
+	found, err := a.runSuite(ctx, f, claim, options)
 	return a.afterRun(f, out.to, ran{found, err}, keys)
 }
 
