@@ -143,6 +143,10 @@ chart: bin/helm ## Check the Helm chart; package it and render plain manifests i
 mutants: envoy ## Break one rule at a time and see that the conformance suite notices
 	@$(WITH_ENVOY); go run ./test/mutants
 
+.PHONY: mutants-table
+mutants-table: envoy ## As mutants, and write docs/conformance-mutants.md anew
+	@$(WITH_ENVOY); go run ./test/mutants -table docs/conformance-mutants.md
+
 .PHONY: bench
 bench: envoy bin/cluster ## Measure scale and latency
 	@$(WITH_ENVOY); $(WITH_KUBERNETES); cd bench && go run .

@@ -70,7 +70,7 @@ func (l *lab) judge(ctx context.Context, m mutant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := l.build(ctx, "smi", "./cmd/smi", "-overlay", overlay); err != nil {
+	if err := l.build(ctx, "smi", "./cmd/smi", "-ldflags=-s -w", "-overlay", overlay); err != nil {
 		return "", err
 	}
 	if killer, err := l.conform(ctx, "--rule", m.rule); killer != "" || err != nil {

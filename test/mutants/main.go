@@ -9,6 +9,7 @@
 //	go run ./test/mutants                    all of them
 //	go run ./test/mutants -run 'weights|deny'
 //	go run ./test/mutants -list
+//	go run ./test/mutants -table FILE        all of them, and a page of what noticed each
 package main
 
 import (
@@ -19,9 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
-	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 )
 
@@ -37,7 +36,11 @@ func main() {
 func run(ctx context.Context) error {
 	only := flag.String("run", "", "`REGEXP` of the mutants to run")
 	list := flag.Bool("list", false, "list the mutants and run none")
+	table := flag.String("table", "", "`FILE` of Markdown to write, where every mutant is noticed")
 	flag.Parse()
+	if *table != "" && *only != "" {
+		return errors.New("-table is a page of all mutants: leave -run out")
+	}
 	chosen, err := regexp.Compile(*only)
 	if err != nil {
 		return fmt.Errorf("-run: %w", err)
@@ -62,39 +65,34 @@ func run(ctx context.Context) error {
 	if err := l.baseline(ctx); err != nil {
 		return err
 	}
-	return l.trial(ctx, wanted)
+	verdicts, err := l.trial(ctx, wanted)
+	if err != nil || *table == "" {
+		return err
+	}
+	return writeTable(*table, verdicts)
 }
 
-// trial runs the mutants and prints the table.
-func (l *lab) trial(ctx context.Context, wanted []mutant) error {
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	defer func() { _ = table.Flush() }()
-	fmt.Fprintln(table, "MUTANT\tRULE\tKILLED BY\tAFTER")
-	var alive, unfit []string
+// trial runs the mutants, and prints what became of each.
+func (l *lab) trial(ctx context.Context, wanted []mutant) ([]verdict, error) {
+	line := fmt.Sprintf("%%-%ds  %%-5s  %%-%ds  %%s\n", nameWidth, caseWidth)
+	fmt.Printf(line, "MUTANT", "RULE", "KILLED BY", "AFTER")
+	var verdicts []verdict
+	alive, unfit := 0, 0
 	for _, m := range wanted {
 		started := time.Now()
 		killer, err := l.judge(ctx, m)
-		down := new(noMesh)
-		switch {
-		case errors.As(err, &down):
-			unfit = append(unfit, m.name+": "+err.Error())
-			killer = "NO MESH"
-		case err != nil:
-			return fmt.Errorf("mutant %s: %w", m.name, err)
-		case killer == "":
-			alive = append(alive, m.name)
-			killer = "NONE"
+		v := verdict{mutant: m, killer: killer}
+		if down := new(noMesh); errors.As(err, &down) {
+			v.down = down
+			unfit++
+		} else if err != nil {
+			return nil, fmt.Errorf("mutant %s: %w", m.name, err)
+		} else if killer == "" {
+			alive++
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%.0f s\n", m.name, m.rule, killer, time.Since(started).Seconds())
-		_ = table.Flush()
+		verdicts = append(verdicts, v)
+		fmt.Printf(line, m.name, m.rule, v.word(), fmt.Sprintf("%.0f s", time.Since(started).Seconds()))
 	}
-	fmt.Fprintf(table, "\nmutants: %d, alive: %d, without a mesh: %d\n", len(wanted), len(alive), len(unfit))
-	var failures []error
-	if len(alive) > 0 {
-		failures = append(failures, fmt.Errorf("%d of %d mutants are alive: %s", len(alive), len(wanted), strings.Join(alive, ", ")))
-	}
-	for _, u := range unfit {
-		failures = append(failures, fmt.Errorf("a mutant shows nothing where no case is judged: %s", u))
-	}
-	return errors.Join(failures...)
+	fmt.Printf("\nmutants: %d, alive: %d, without a mesh: %d\n", len(wanted), alive, unfit)
+	return verdicts, failure(verdicts)
 }
