@@ -18,19 +18,27 @@ import (
 	"github.com/smi-project/smi/mesh"
 )
 
+// How long an HTTP connection is kept that carries no request. Who closes one
+// cannot know whether a request is on its way, and that one would fail: so it is
+// always the side that sends requests, before the other side does.
+const (
+	// idleSeconds is below the time that sidecars take to drain, in which they ask
+	// with every answer that the connection be closed: what is idle until its end
+	// has been idle from its beginning.
+	idleSeconds = 15
+	// idleToApplication is below what servers wait, which is five seconds in some. A
+	// connection within the pod costs next to nothing.
+	idleToApplication = 3
+)
+
 // Constant parts of clusters.
 var (
 	// sameProtocol speaks to an upstream what the client speaks.
-	sameProtocol = protocolOptions(&upstreamhttpv3.HttpProtocolOptions{
-		UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
-			UseDownstreamProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_UseDownstreamHttpConfig{
-				HttpProtocolOptions:  &corev3.Http1ProtocolOptions{EnableTrailers: true},
-				Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
-			},
-		},
-	})
-	// onlyHTTP2 speaks HTTP/2 to an application that speaks nothing else.
-	onlyHTTP2 = protocolOptions(&upstreamhttpv3.HttpProtocolOptions{
+	sameProtocol = protocolOptions(idleSeconds, asDownstream)
+	// applicationProtocol speaks to an application what the client speaks,
+	// applicationHTTP2 speaks HTTP/2 to one that speaks nothing else.
+	applicationProtocol = protocolOptions(idleToApplication, asDownstream)
+	applicationHTTP2    = protocolOptions(idleToApplication, &upstreamhttpv3.HttpProtocolOptions{
 		UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_{
 			ExplicitHttpConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig{
 				ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
@@ -39,6 +47,14 @@ var (
 			},
 		},
 	})
+	asDownstream = &upstreamhttpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
+			UseDownstreamProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_UseDownstreamHttpConfig{
+				HttpProtocolOptions:  &corev3.Http1ProtocolOptions{EnableTrailers: true},
+				Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
+			},
+		},
+	}
 	unlimited = &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{
 		thresholds(corev3.RoutingPriority_DEFAULT), thresholds(corev3.RoutingPriority_HIGH),
 	}}
@@ -48,7 +64,11 @@ var (
 	noPanic = &clusterv3.Cluster_CommonLbConfig{HealthyPanicThreshold: &typev3.Percent{Value: 0}}
 )
 
-func protocolOptions(o *upstreamhttpv3.HttpProtocolOptions) map[string]*anypb.Any {
+func protocolOptions(idle float64, upstream *upstreamhttpv3.HttpProtocolOptions) map[string]*anypb.Any {
+	o := &upstreamhttpv3.HttpProtocolOptions{
+		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{IdleTimeout: seconds(idle)},
+		UpstreamProtocolOptions:   upstream.UpstreamProtocolOptions,
+	}
 	return map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed(o)}
 }
 
@@ -151,6 +171,14 @@ func stringStruct(values map[string]string) *structpb.Struct {
 	return &structpb.Struct{Fields: fields}
 }
 
+// toApplication is how an application is spoken to behind a port of that protocol.
+func toApplication(protocol mesh.Protocol) map[string]*anypb.Any {
+	if protocol == mesh.HTTP2 {
+		return applicationHTTP2
+	}
+	return applicationProtocol
+}
+
 // applicationInputs are what the cluster of the application behind a port
 // depends on.
 type applicationInputs struct {
@@ -164,10 +192,7 @@ func buildApplication(p *parts, in applicationInputs) *Resource {
 	anywhere := p.templates.get(templateKey{"application", in.port, in.protocol}, func() proto.Message {
 		c := cluster(inboundName(in.port))
 		c.LoadAssignment = oneEndpoint(c.Name, &endpointv3.Endpoint{Address: socketAddress(hole(1), in.port)})
-		c.TypedExtensionProtocolOptions = sameProtocol
-		if in.protocol == mesh.HTTP2 {
-			c.TypedExtensionProtocolOptions = onlyHTTP2
-		}
+		c.TypedExtensionProtocolOptions = toApplication(in.protocol)
 		return c
 	})
 	return anywhere.piece(in.address).resource(inboundName(in.port), typeURL(&clusterv3.Cluster{}))

@@ -303,13 +303,16 @@ type portRules struct {
 	spread  *spread
 }
 
-// appendRules adds the access rules of a port.
+// appendRules adds the access rules of a port. Those of its chains are also there
+// for a port that declares nothing, although none of its chains asks for them: it
+// may have declared HTTP a moment ago, and what peers keep open from then needs
+// rules until it has drained.
 func (r *Renderer) appendRules(out []*Resource, w *mesh.Workload, port mesh.InboundPort, of portRules) []*Resource {
 	in := accessInputs{of.granted, port, w.Mode}
 	if port.Protocol != mesh.TCP {
 		out = append(out, r.access.get(r, in))
 	}
-	if port.Protocol.SpeaksHTTP() {
+	if port.Protocol != mesh.TCP && port.Number != mesh.AnyPort {
 		rules := of.spread
 		if !rules.past {
 			// A new epoch alone leaves rules as they are.

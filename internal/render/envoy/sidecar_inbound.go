@@ -105,9 +105,7 @@ func deliveryName(protocol mesh.Protocol) string {
 // an address of the pod, as only such are redirected. No pod's address is in it.
 func buildDelivery(_ *parts, protocol mesh.Protocol) *Resource {
 	c := originalCluster(deliveryName(protocol))
-	if protocol == mesh.HTTP2 {
-		c.TypedExtensionProtocolOptions = onlyHTTP2
-	}
+	c.TypedExtensionProtocolOptions = toApplication(protocol)
 	// The redirection lets pass what comes from these addresses.
 	c.UpstreamBindConfig = &corev3.BindConfig{
 		SourceAddress: &corev3.SocketAddress{Address: sidecar.DeliveryIPv4, PortSpecifier: anyPort},
