@@ -40,24 +40,23 @@ func newApplied() *applied { return &applied{objects: map[objectKey]*unstructure
 
 func (a *applied) empty() bool { return len(a.order) == 0 }
 
-// become applies what is new or differs, removes what is no longer there, and
-// returns the objects that were changed as the API server has them. A mesh's
-// refusal is a *conformance.Refused.
-func (t *Target) become(ctx context.Context, objects []*unstructured.Unstructured) ([]Seen, error) {
+// become applies what is new or differs, removes what is no longer there, and notes
+// the objects that were changed as the API server has them. A mesh's refusal is a
+// *conformance.Refused.
+func (t *Target) become(ctx context.Context, objects []*unstructured.Unstructured) error {
 	next := newApplied()
 	for _, o := range objects {
 		next.order = append(next.order, keyOf(o))
 		next.objects[keyOf(o)] = o
 	}
-	var changed []Seen
 	for _, key := range slices.Backward(t.applied.order) {
 		if next.objects[key] != nil {
 			continue
 		}
 		if err := t.remove(ctx, t.applied.objects[key]); err != nil {
-			return nil, err
+			return err
 		}
-		changed = append(changed, Seen{Kind: key.kind.Kind, Namespace: key.namespace, Name: key.name})
+		t.unsettled.note(Seen{Kind: key.kind.Kind, Namespace: key.namespace, Name: key.name})
 	}
 	// What is applied from here on is known even if one of them is refused.
 	before := t.applied
@@ -71,12 +70,12 @@ func (t *Target) become(ctx context.Context, objects []*unstructured.Unstructure
 		got, err := t.put(ctx, o)
 		if err != nil {
 			t.applied.rest(before, next)
-			return nil, err
+			return err
 		}
 		t.applied.keep(key, o)
-		changed = append(changed, Seen{key.kind.Kind, key.namespace, key.name, got.GetResourceVersion()})
+		t.unsettled.note(Seen{key.kind.Kind, key.namespace, key.name, got.GetResourceVersion()})
 	}
-	return changed, nil
+	return nil
 }
 
 func (a *applied) keep(key objectKey, o *unstructured.Unstructured) {
@@ -113,7 +112,12 @@ func (t *Target) remove(ctx context.Context, o *unstructured.Unstructured) error
 	if err != nil {
 		return err
 	}
-	err = resource.Delete(ctx, o.GetName(), metav1.DeleteOptions{})
+	var options metav1.DeleteOptions
+	if o.GetKind() == "Deployment" {
+		// It is there as long as one of its pods is, which rollOut waits for.
+		options.PropagationPolicy = new(metav1.DeletePropagationForeground)
+	}
+	err = resource.Delete(ctx, o.GetName(), options)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("%s cannot be removed: %w", describe(o), err)
 	}

@@ -14,9 +14,10 @@ import (
 )
 
 // rollOut waits until every workload of the suite runs as it was applied and nothing
-// is left of what was before it, and returns its pods as they are then. A pod that
-// is being ended still has its account, so it counts as long as it is there.
-func (t *Target) rollOut(ctx context.Context) ([]Seen, error) {
+// is left of what was before it, and notes its pods as they are then, and those that
+// have gone. A pod that is being ended still has its account, so it counts as long as
+// it is there.
+func (t *Target) rollOut(ctx context.Context) error {
 	pods := map[string][]Seen{}
 	for _, namespace := range conformance.Namespaces() {
 		err := eventually(ctx, "the workloads of "+namespace+" run", func() (string, error) {
@@ -38,28 +39,25 @@ func (t *Target) rollOut(ctx context.Context) ([]Seen, error) {
 			return strings.Join(append(lack, ending...), "; "), nil
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	living := slices.Concat(slices.Collect(maps.Values(pods))...)
-	return append(living, t.gone(living)...), nil
+	t.notePods(slices.Concat(slices.Collect(maps.Values(pods))...))
+	return nil
 }
 
-// gone are the pods that were there at the last look and are not any more.
-func (t *Target) gone(living []Seen) []Seen {
-	now := map[Seen]bool{}
-	for _, p := range living {
-		p.ResourceVersion = ""
-		now[p] = true
-	}
-	var gone []Seen
+// notePods notes the pods that are there, and those that were at the last look and
+// are not any more.
+func (t *Target) notePods(living []Seen) {
 	for p := range t.pods {
-		if !now[p] {
-			gone = append(gone, p)
-		}
+		t.unsettled.note(p)
 	}
-	t.pods = now
-	return gone
+	t.pods = map[Seen]bool{}
+	for _, p := range living {
+		t.unsettled.note(p)
+		p.ResourceVersion = ""
+		t.pods[p] = true
+	}
 }
 
 // podsIn returns the pods of a namespace, and what is to be said of those that end.
@@ -80,6 +78,9 @@ func (t *Target) podsIn(ctx context.Context, namespace string) (living []Seen, e
 
 // rollingOut says what a Deployment lacks, "" where it runs as it was applied.
 func rollingOut(d *appsv1.Deployment) string {
+	if d.DeletionTimestamp != nil {
+		return d.Name + " is still there"
+	}
 	wanted := int32(1)
 	if d.Spec.Replicas != nil {
 		wanted = *d.Spec.Replicas

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,13 +27,32 @@ type Seen struct {
 	ResourceVersion string `json:"resourceVersion,omitempty"`
 }
 
+// unsettled are objects that were changed and that nobody has said yet to be in
+// force: what was noted last of each, under the object without a version. It outlives
+// an Apply that fails, so that the next one waits for what that one has changed.
+type unsettled map[Seen]Seen
+
+func (u unsettled) note(s Seen) {
+	key := s
+	key.ResourceVersion = ""
+	u[key] = s
+}
+
 // settle waits until every proxy follows what was changed.
-func (t *Target) settle(ctx context.Context, changed []Seen) error {
-	if len(changed) == 0 {
+func (t *Target) settle(ctx context.Context) error {
+	if err := t.settled(ctx); err != nil {
+		return err
+	}
+	clear(t.unsettled)
+	return nil
+}
+
+func (t *Target) settled(ctx context.Context) error {
+	if len(t.unsettled) == 0 {
 		return nil
 	}
 	if c := t.options.Profile.Settled.Controller; c != nil {
-		return t.settleController(ctx, c, changed)
+		return t.settleController(ctx, c, slices.Collect(maps.Values(t.unsettled)))
 	}
 	timer := time.NewTimer(time.Duration(t.options.Profile.Settled.Seconds) * time.Second)
 	defer timer.Stop()

@@ -47,8 +47,9 @@ type Target struct {
 	mapper  meta.ResettableRESTMapper
 	applied *applied
 	// pods are those of the last look, without versions.
-	pods    map[Seen]bool
-	forward *portforward.Forwards
+	pods      map[Seen]bool
+	unsettled unsettled
+	forward   *portforward.Forwards
 }
 
 var (
@@ -73,7 +74,7 @@ func New(ctx context.Context, o Options) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{options: o, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(found)), applied: newApplied()}
+	t := &Target{options: o, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(found)), applied: newApplied(), unsettled: unsettled{}}
 	if t.dynamic, err = dynamic.NewForConfig(config); err != nil {
 		return nil, err
 	}
@@ -139,15 +140,13 @@ func (t *Target) Apply(ctx context.Context, objects []*unstructured.Unstructured
 	for _, o := range objects {
 		t.options.adapt(o)
 	}
-	changed, err := t.become(ctx, objects)
-	if err != nil {
+	if err := t.become(ctx, objects); err != nil {
 		return err
 	}
-	pods, err := t.rollOut(ctx)
-	if err != nil {
+	if err := t.rollOut(ctx); err != nil {
 		return err
 	}
-	return t.settle(ctx, append(changed, pods...))
+	return t.settle(ctx)
 }
 
 // Dial connects to the driver of a workload, which listens on its pod's loopback.
