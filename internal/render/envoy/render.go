@@ -40,15 +40,13 @@ type Renderer struct {
 
 	captures    *memo[captureInputs, *Resource]
 	passthrough *memo[struct{}, *Resource]
-	podChains   *memo[mesh.Account, []namedChain]
+	podChains   *memo[mesh.Account, namedChain]
 	podClusters *memo[mesh.Account, *Resource]
 	// sidecars are the resources of the classes of a cluster, in this rendering.
 	// same are their listeners by version.
 	sidecars    map[sidecarKey][]*Resource
 	same        map[string]*memoEntry[*Resource]
 	podsReached map[mesh.Principal]*podsReached
-	// lately is what those who send have reached.
-	lately map[mesh.Principal]*lately
 
 	outsideRoutes   *memo[outsideInputs, *Resource]
 	outsideListener *memo[struct{}, *Resource]
@@ -74,7 +72,7 @@ type node struct {
 	epochs    *accountEpochs
 	shared    sharedResources
 	// backends are Services' ports that the node has resources for and that are no
-	// part of the class: receivers of splits, and what it reached before.
+	// part of the class: receivers of splits.
 	backends  []*mesh.ServicePort
 	resources []*Resource
 	used      uint64
@@ -120,7 +118,7 @@ func New(o Options) *Renderer {
 		portListed:      newMemo(capturedChains),
 		captures:        newMemo(buildCapture),
 		passthrough:     newMemo(buildPassthrough),
-		podChains:       newMemo(buildPodChains),
+		podChains:       newMemo(buildPodChain),
 		podClusters:     newMemo(buildPodCluster),
 		same:            map[string]*memoEntry[*Resource]{},
 		services:        newMemo(buildService),
@@ -130,7 +128,6 @@ func New(o Options) *Renderer {
 		upstreams:       newMemo(buildUpstream),
 		upstreamChains:  newMemo(buildUpstreamChains),
 		podsReached:     map[mesh.Principal]*podsReached{},
-		lately:          map[mesh.Principal]*lately{},
 		proxyHosts:      newMemo(buildProxyHost),
 		ownNames:        newMemo(buildOwnNames),
 		proxies:         newMemo(buildProxy),

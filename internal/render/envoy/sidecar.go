@@ -18,9 +18,7 @@ type sidecarKey struct {
 // renderSidecar returns the resources of a pod on a cluster.
 func (r *Renderer) renderSidecar(m *mesh.Mesh, n *node) []*Resource {
 	key := sidecarKey{n.workload, n.epochs, n.placement.IPv6}
-	past := r.latelyOf(m, n.workload)
-	reaches := slices.Concat(n.workload.Reaches, past.ports)
-	n.backends = append(splitBackends(m, reaches), past.ports...)
+	n.backends = splitBackends(m, n.workload.Reaches)
 	if out, ok := r.sidecars[key]; ok {
 		return out
 	}
@@ -32,8 +30,8 @@ func (r *Renderer) renderSidecar(m *mesh.Mesh, n *node) []*Resource {
 		r.internal.get(r, pods),
 	}
 	out = r.appendCaptured(out, key)
-	out = r.appendServices(out, m, n, reaches)
-	out = r.appendPods(out, n.workload, past.accounts)
+	out = r.appendServices(out, m, n)
+	out = r.appendPods(out, n.workload)
 	r.sidecars[key] = out
 	return out
 }
@@ -84,7 +82,7 @@ func portsWithPast(ports []mesh.InboundPort, epochs *accountEpochs) []mesh.Inbou
 
 // appendServices adds the listeners of the Services' ports that a class
 // reaches, and what is behind them.
-func (r *Renderer) appendServices(out []*Resource, m *mesh.Mesh, n *node, reaches []*mesh.ServicePort) []*Resource {
+func (r *Renderer) appendServices(out []*Resource, m *mesh.Mesh, n *node) []*Resource {
 	source := mesh.PrincipalOf(r.parts.TrustDomain, n.workload.Account)
 	clusters := map[portKey]bool{}
 	appendCluster := func(sp *mesh.ServicePort) {
@@ -94,7 +92,7 @@ func (r *Renderer) appendServices(out []*Resource, m *mesh.Mesh, n *node, reache
 			out = append(out, r.clusterOf(s), s.endpoints)
 		}
 	}
-	for _, sp := range reaches {
+	for _, sp := range n.workload.Reaches {
 		service := m.Service(sp.Service)
 		// What has no address of its own is reached by those of its pods.
 		if sp.Protocol == mesh.UDP || service == nil || len(service.ClusterIPs) == 0 {
@@ -126,9 +124,8 @@ type podsReached struct {
 	used     uint64
 }
 
-// appendPods adds what calls to pods by their addresses need. Chains to accounts
-// that were reached before are gone; what is open in them still needs a cluster.
-func (r *Renderer) appendPods(out []*Resource, w *mesh.Workload, before []mesh.Account) []*Resource {
+// appendPods adds what calls to pods by their addresses need.
+func (r *Renderer) appendPods(out []*Resource, w *mesh.Workload) []*Resource {
 	source := mesh.PrincipalOf(r.parts.TrustDomain, w.Account)
 	var chains []namedChain
 	known := map[mesh.Account]bool{}
@@ -137,11 +134,8 @@ func (r *Renderer) appendPods(out []*Resource, w *mesh.Workload, before []mesh.A
 			continue
 		}
 		known[g.Account] = true
-		chains = append(chains, r.podChains.get(r, g.Account)...)
+		chains = append(chains, r.podChains.get(r, g.Account))
 		out = append(out, r.podClusters.get(r, g.Account))
-	}
-	for _, account := range before {
-		out = append(out, r.podClusters.get(r, account))
 	}
 	of := r.podsReached[source]
 	if of == nil || !slices.Equal(of.groups, w.ReachesPods) {

@@ -3,21 +3,16 @@ package envoy
 import (
 	"net/netip"
 	"slices"
-	"strconv"
 
 	xdsmatcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	networkinputv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/matching/common_inputs/network/v3"
 
 	"github.com/smi-project/smi/mesh"
 )
 
 // podsName is the name of the cluster of an account's pods.
 func podsName(a mesh.Account) string { return pods + "|" + a.String() }
-
-// podChainName is the name of a chain for an account's pods.
-func podChainName(kind string, a mesh.Account) string { return kind + "|" + a.String() }
 
 // buildPodCluster is the cluster of an account's pods, each of which is called
 // by its own address. It accepts the identity of the account and no other
@@ -28,25 +23,29 @@ func buildPodCluster(p *parts, account mesh.Account) *Resource {
 	return newResource(c.Name, c)
 }
 
-// buildPodChains are the chains to an account's pods, for HTTP and for other
-// bytes, the same for all who send. There is no split (TS-1).
-func buildPodChains(p *parts, account mesh.Account) []namedChain {
+// buildPodChain is the chain to an account's pods, the same for all who send. There
+// is no split (TS-1), and what is sent is judged at the destination, so bytes pass as
+// they are, HTTP included. A connection of the application is then one to that pod
+// and lives as long: a pod that ends, or that asks for the connection to be closed,
+// asks the application itself, which can look for another one.
+func buildPodChain(p *parts, account mesh.Account) namedChain {
 	tags := with(clientTags(), tag{TagSide, "client"}, tag{TagDestination, string(mesh.PrincipalOf(p.TrustDomain, account))},
-		tag{TagWorkload, ""}, tag{TagPod, ""}, tag{TagService, ""}, tag{TagBackend, ""}, tag{TagSplit, ""})
-	route := &routev3.Route{Match: everything(), Action: toCluster(podsName(account)), Metadata: routeMetadata(map[string]string{"side": "client"})}
-	tcp := tcpFilter(tcpProxy(pods, podsName(account), p.tcpLog(with(tags, tag{TagGrant, ""}))))
-	return []namedChain{
-		podChain(podChainName(chainHTTP, account), podHTTP(p, httpConfig{tags: tags}, route)),
-		podChain(podChainName(chainTCP, account), tcp),
-	}
+		tag{TagWorkload, ""}, tag{TagPod, ""}, tag{TagService, ""}, tag{TagBackend, ""}, tag{TagSplit, ""}, tag{TagGrant, ""})
+	proxy := tcpProxy(pods, podsName(account), p.tcpLog(tags))
+	return podChain(account.String(), tcpFilter(proxy))
 }
 
 // closedPods are the chains of what is called by an address and may not be. A
 // connection that was refused must not be kept: it would be refused for ever,
 // whatever is granted meanwhile.
 func closedPods(p *parts) []namedChain {
+	refused := &routev3.RouteConfiguration{Name: pods, VirtualHosts: []*routev3.VirtualHost{
+		{Name: chainDenied, Domains: []string{"*"}, Routes: []*routev3.Route{refuse("")}},
+	}}
 	return []namedChain{
-		podChain(chainHTTP, podHTTP(p, httpConfig{tags: byItsAddress(clientTags()), once: true}, refuse(""))),
+		podChain(chainHTTP, httpManagerFilter(p.httpManager(httpConfig{
+			stats: pods, routes: refused, forbidden: forbiddenHere, tags: byItsAddress(clientTags()), once: true,
+		}))),
 		podChain(chainDenied, tcpFilter(tcpProxy("denied", clusterDenied, p.tcpLog(byItsAddress(deniedTags))))),
 	}
 }
@@ -57,12 +56,6 @@ func byItsAddress(tags []tag) []tag { return with(tags, tag{TagService, "%DOWNST
 
 func podChain(name string, filter *listenerv3.Filter) namedChain {
 	return namedChain{name, newPiece(&listenerv3.FilterChain{Filters: []*listenerv3.Filter{filter}})}
-}
-
-func podHTTP(p *parts, c httpConfig, route *routev3.Route) *listenerv3.Filter {
-	c.stats, c.forbidden = pods, forbiddenHere
-	c.routes = &routev3.RouteConfiguration{Name: pods, VirtualHosts: []*routev3.VirtualHost{virtualHost(pods, []string{"*"}, []*routev3.Route{route})}}
-	return httpManagerFilter(p.httpManager(c))
 }
 
 // podListener takes what is called by the address of a pod, and what a class
@@ -87,41 +80,14 @@ func podListener(p *parts, source mesh.Principal, groups []*mesh.PodGroup, chain
 	return a.piece().resource(l.Name, typeURL(l))
 }
 
-// podMatcher chooses a chain by what a connection speaks and by the address that
-// it was going to. Addresses are what there are many of, so nothing is said of
-// one of them more than twice.
+// podMatcher chooses a chain by the address that a connection was going to, and for
+// one that may not be called by what the connection speaks.
 func podMatcher(groups []*mesh.PodGroup) *xdsmatcherv3.Matcher {
-	http, tcp := addressRanges(groups, chainHTTP), addressRanges(groups, chainTCP)
-	byBytes := &xdsmatcherv3.Matcher{
-		MatcherType: &xdsmatcherv3.Matcher_MatcherList_{MatcherList: &xdsmatcherv3.Matcher_MatcherList{
-			Matchers: []*xdsmatcherv3.Matcher_MatcherList_FieldMatcher{{
-				Predicate: condition(xdsTyped("protocol", &networkinputv3.ApplicationProtocolInput{}), regexValue(`'(?:http/1\.[01]|h2c)'`)),
-				OnMatch:   chosenBy(byAddress(http, toChain(chainHTTP))),
-			}},
-		}},
-		OnNoMatch: chosenBy(byAddress(tcp, toChain(chainDenied))),
-	}
-	byPort := map[string]*xdsmatcherv3.Matcher_OnMatch{}
-	for _, port := range contested(groups) {
-		// Bytes say nothing where the port is declared otherwise.
-		silent := slices.DeleteFunc(slices.Clone(groups), func(g *mesh.PodGroup) bool { return g.Protocol(port) != mesh.TCP })
-		byPort[strconv.Itoa(int(port))] = chosenBy(byAddress(addressRanges(silent, chainTCP), chosenBy(byBytes)))
-	}
-	if len(byPort) == 0 {
-		return byBytes
-	}
-	return &xdsmatcherv3.Matcher{
-		MatcherType: exactMap(xdsTyped("port", &networkinputv3.DestinationPortInput{}), byPort), OnNoMatch: chosenBy(byBytes),
-	}
-}
-
-// addressRanges lead to the chains of that kind.
-func addressRanges(groups []*mesh.PodGroup, kind string) []addressRange {
-	out := make([]addressRange, len(groups))
+	reached := make([]addressRange, len(groups))
 	for i, g := range groups {
-		out[i] = addressRange{singles(g.Addresses), toChain(podChainName(kind, g.Account))}
+		reached[i] = addressRange{singles(g.Addresses), toChain(g.Account.String())}
 	}
-	return out
+	return byAddress(reached, chosenBy(byProtocol(toChain(chainHTTP), toChain(chainDenied))))
 }
 
 func chosenBy(m *xdsmatcherv3.Matcher) *xdsmatcherv3.Matcher_OnMatch {
@@ -139,31 +105,15 @@ func candidates(g *mesh.PodGroup) []uint16 {
 	return ports
 }
 
-// silentPorts are the ports that speak TCP in all groups, contested those that do
-// in some; both are sorted.
+// silentPorts are the ports that speak TCP in all groups, sorted.
 func silentPorts(groups []*mesh.PodGroup) []uint16 {
-	return portsOf(groups, func(count int) bool { return count == len(groups) })
-}
-
-func contested(groups []*mesh.PodGroup) []uint16 {
-	return portsOf(groups, func(count int) bool { return count > 0 && count < len(groups) })
-}
-
-// portsOf are the ports that so many groups speak TCP on.
-func portsOf(groups []*mesh.PodGroup, wanted func(count int) bool) []uint16 {
 	all := mesh.ServerFirst()
 	for _, g := range groups {
 		all = append(all, candidates(g)...)
 	}
 	slices.Sort(all)
 	return slices.DeleteFunc(slices.Compact(all), func(port uint16) bool {
-		count := 0
-		for _, g := range groups {
-			if g.Protocol(port) == mesh.TCP {
-				count++
-			}
-		}
-		return !wanted(count)
+		return slices.ContainsFunc(groups, func(g *mesh.PodGroup) bool { return g.Protocol(port) != mesh.TCP })
 	})
 }
 

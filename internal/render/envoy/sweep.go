@@ -13,7 +13,6 @@ func (r *Renderer) sweep() {
 		r.delivery.sweep(g) + r.portListed.sweep(g) + r.captures.sweep(g) + r.passthrough.sweep(g) + r.podChains.sweep(g) + r.podClusters.sweep(g)
 	forget(r.proxyRoutes, func(e *memoEntry[*Resource]) bool { return e.used == g })
 	forget(r.podsReached, func(of *podsReached) bool { return of.used == g })
-	forget(r.lately, func(l *lately) bool { return l.used == g })
 	forget(r.same, func(e *memoEntry[*Resource]) bool { return e.used == g })
 	r.live += len(r.proxyRoutes) + len(r.podsReached) + len(r.same)
 }
