@@ -46,6 +46,20 @@ func (a *Admin) Ready(ctx context.Context) error {
 	return err
 }
 
+// AnnounceEnd has Envoy ask all who call the pod to close their connections, with
+// every answer from now on. It goes on serving them, and new ones.
+func (a *Admin) AnnounceEnd(ctx context.Context) error {
+	_, err := a.Post(ctx, "/healthcheck/fail")
+	return err
+}
+
+// Alive returns nil when Envoy answers, also where Ready does not because its end
+// was announced.
+func (a *Admin) Alive(ctx context.Context) error {
+	_, err := a.Get(ctx, "/server_info")
+	return err
+}
+
 // Stat returns the value of one counter or gauge.
 func (a *Admin) Stat(ctx context.Context, name string) (uint64, error) {
 	body, err := a.Get(ctx, "/stats?filter=^"+name+"$")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
@@ -53,6 +54,8 @@ type Agent struct {
 	keeper  *identity.Keeper
 	secrets *secrets
 	envoy   Envoy
+	// level is that of Envoy's log, where it was changed.
+	level atomic.Pointer[string]
 }
 
 // New checks the configuration and makes an agent; Run starts it.
@@ -69,6 +72,8 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a.keeper = identity.NewKeeper(cfg.Source, a.logger)
 	a.envoy = cfg.Envoy
+	a.level.Store(&cfg.Envoy.LogLevel)
+	a.envoy.level = func() string { return *a.level.Load() }
 	a.envoy.BootstrapPath = filepath.Join(cfg.Dir, "bootstrap.json")
 	a.envoy.AdminSocket = AdminSocket(cfg.Dir)
 	if a.envoy.Logger == nil {
@@ -94,6 +99,15 @@ func (a *Agent) socket() string { return filepath.Join(a.cfg.Dir, "agent.sock") 
 // Admin returns a client of the Envoy's admin interface; its Ready tells when
 // the pod can serve.
 func (a *Agent) Admin() *Admin { return NewAdmin(a.envoy.AdminSocket) }
+
+// SetLogLevel changes the level of Envoy's log, which may be any of Envoy's own. An
+// Envoy that is started again has it too. The error is that the running one could not
+// be told.
+func (a *Agent) SetLogLevel(ctx context.Context, level string) error {
+	a.level.Store(&level)
+	_, err := a.Admin().Post(ctx, "/logging?level="+level)
+	return err
+}
 
 // Identity returns the certificate that the pod has, nil where it has none yet,
 // and why the last attempt to get another one failed, nil where it did not.

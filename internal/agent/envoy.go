@@ -47,6 +47,9 @@ type Envoy struct {
 	// OnExit is told when Envoy ended though nobody stopped it; nil means
 	// nobody wants to know.
 	OnExit func(Exit)
+
+	// level, where set, is asked with every start, in place of LogLevel.
+	level func() string
 }
 
 // Exit tells of an Envoy that ended by itself.
@@ -60,6 +63,9 @@ type Exit struct {
 // args are the command line.
 func (e *Envoy) args() []string {
 	level := e.LogLevel
+	if e.level != nil {
+		level = e.level()
+	}
 	if level == "" {
 		level = "warning"
 	}

@@ -31,7 +31,7 @@ func Agent(app *App) *cobra.Command {
 		Args:   noArgs,
 		RunE:   func(cmd *cobra.Command, _ []string) error { return app.agent(cmd.Context()) },
 	}
-	cmd.AddCommand(logLevelCommand(app), adminCommand(app))
+	cmd.AddCommand(logLevelCommand(app), drainCommand(), adminCommand(app))
 	return cmd
 }
 
@@ -79,6 +79,16 @@ func logLevelCommand(app *App) *cobra.Command {
 			}
 			return err
 		},
+	}
+}
+
+// drainCommand is the preStop hook of the sidecar.
+func drainCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   sidecar.DrainCommand,
+		Short: "Ask who calls the pod to close connections, as it is going to end",
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return inpod.Drain(cmd.Context(), sidecar.AgentDir) },
 	}
 }
 

@@ -60,6 +60,11 @@ func (j *injection) proxyContainer(settings string) corev1.Container {
 	c.Ports = []corev1.ContainerPort{{Name: "smi-metrics", ContainerPort: sidecar.PortMetrics, Protocol: corev1.ProtocolTCP}}
 	c.StartupProbe = ready(1, 600)
 	c.ReadinessProbe = ready(2, 3)
+	// The hook runs as soon as the pod begins to end, while the container itself is
+	// told to when the application has ended.
+	c.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{
+		Exec: &corev1.ExecAction{Command: []string{sidecar.ProgramPath, "agent", sidecar.DrainCommand}},
+	}}
 	c.VolumeMounts = []corev1.VolumeMount{
 		{Name: sidecar.VolumeRun, MountPath: sidecar.RunDir},
 		{Name: sidecar.VolumeToken, MountPath: path.Dir(sidecar.TokenPath), ReadOnly: true},

@@ -55,8 +55,11 @@ const (
 	TokenPath = "/var/run/secrets/smi-spec.io/token/token" //nolint:gosec // a path
 	// RootsPath is the file with the roots of the mesh.
 	RootsPath = "/etc/smi/roots/" + RootsKey
-	// EnvoyPath is the Envoy of the sidecar's image.
-	EnvoyPath = "/usr/local/bin/envoy"
+	// EnvoyPath is the Envoy of the sidecar's image, and ProgramPath the agent.
+	EnvoyPath   = "/usr/local/bin/envoy"
+	ProgramPath = "/usr/bin/smi"
+	// DrainCommand is what the agent is told, as an argument, when its pod begins to end.
+	DrainCommand = "drain"
 )
 
 const (

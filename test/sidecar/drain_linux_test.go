@@ -1,8 +1,12 @@
 package sidecar_test
 
 import (
+	"context"
+	"net"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -53,5 +57,54 @@ func TestIdleConnectionsEndInTime(t *testing.T) {
 		if open == 0 {
 			return
 		}
+	}
+}
+
+// TestMemberEnds announces the end of a pod that still serves. Who has called it by
+// its address hears that on his own connection, and can choose another pod; who has
+// called a Service has nothing to choose, and keeps his.
+func TestMemberEnds(t *testing.T) {
+	w := startTown(t, options{manifests: manifests, ranges: ranges}, citizen{namespace: "shop", name: "ledger"}, citizen{namespace: "shop", name: "web"})
+	ledger := w.pods["ledger"]
+	for name, c := range map[string]struct {
+		address string
+		http2   bool
+	}{
+		"HTTP/1.1, declared":   {at(ledger.net.IPv4, portHTTP), false},
+		"HTTP/1.1, undeclared": {at(ledger.net.IPv4, portHidden), false},
+		"HTTP/2":               {at(ledger.net.IPv6, portGRPC), true},
+		"a Service":            {storeAddress + ":80", false},
+		"a Service, HTTP/2":    {grpcAddress + ":80", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := ledger.admin.Post(t.Context(), "/healthcheck/ok"); err != nil {
+				t.Fatal(err)
+			}
+			client := w.pods["web"].client(c.http2)
+			defer client.CloseIdleConnections()
+			var opened atomic.Int64
+			transport := client.Transport.(*http.Transport)
+			dial := transport.DialContext
+			transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				opened.Add(1)
+				return dial(ctx, network, address)
+			}
+			serve := func(when string) {
+				t.Helper()
+				for range 3 {
+					check(t, []call{{when, ask(client, c.address, "/read", "pod"), "200 ledger"}})
+				}
+			}
+			serve("before")
+			before := opened.Load()
+			if err := ledger.admin.AnnounceEnd(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			serve("while it ends")
+			again, byAddress := opened.Load() > before, !strings.Contains(name, "Service")
+			if before != 1 || again != byAddress {
+				t.Errorf("%d connections were opened before, %d in all", before, opened.Load())
+			}
+		})
 	}
 }

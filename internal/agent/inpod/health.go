@@ -39,6 +39,11 @@ func (p *Pod) ready(ctx context.Context) error {
 	} else if left := time.Until(svid.ExpiresAt); left <= 0 {
 		return fmt.Errorf("the certificate has ended %s ago, and no other could be had: %w", -left.Round(time.Second), err)
 	}
+	if p.draining.Load() {
+		// Envoy calls itself unready then. It serves as before, and where all pods of a
+		// Service are ending, Kubernetes sends to those that are ready.
+		return p.agent.Admin().Alive(ctx)
+	}
 	if err := p.agent.Admin().Ready(ctx); err != nil {
 		return fmt.Errorf("Envoy has no configuration from the control plane %s yet: %w", p.options.Settings.Controller, err)
 	}

@@ -26,8 +26,9 @@ type Pod struct {
 	metrics  *accesslog.Metrics
 	app      *dialer
 	restarts atomic.Int64
-	// stopping tells that the pod is being stopped.
-	stopping atomic.Bool
+	// draining tells that the pod's end was announced, stopping that the sidecar is
+	// being stopped itself.
+	draining, stopping atomic.Bool
 }
 
 // New checks the options and makes an agent; Run starts it.

@@ -226,8 +226,34 @@ func TestLogLevelWhileRunning(t *testing.T) {
 	if _, err := LogLevel(t.Context(), dir, "loud"); err == nil || !strings.Contains(err.Error(), "write debug, info, warn or error") {
 		t.Errorf("got %v", err)
 	}
+	if err := syscall.Kill(envoyPID(t, r), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "another Envoy with the same level", func() error {
+		levels, err := r.agent.Admin().Post(t.Context(), "/logging")
+		if err == nil && !strings.Contains(string(levels), "upstream: error") {
+			err = fmt.Errorf("its levels are %.300s", levels)
+		}
+		return err
+	})
 	if _, err := LogLevel(context.Background(), t.TempDir(), ""); err == nil || !strings.Contains(err.Error(), "no agent answers in this container") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A pod whose end is announced is ready until it is stopped: it still serves.
+func TestDrainKeepsReady(t *testing.T) {
+	c := startControl(t, 0)
+	r := c.start(sidecar.Settings{}, nil)
+	r.ready(t)
+	if err := Drain(t.Context(), r.options.Dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.agent.Admin().Ready(t.Context()); err == nil {
+		t.Error("Envoy does not know that its pod is going to end")
+	}
+	if code, body, err := get("http://" + r.health + "/ready"); err != nil || code != http.StatusOK {
+		t.Errorf("not ready while it serves: %d %s %v", code, body, err)
 	}
 }
 

@@ -35,6 +35,8 @@ func buildUpstream(p *parts, in upstreamInputs) *Resource {
 		Address:          socketAddress(in.address, in.local),
 		TcpKeepalive:     keepalive.TcpKeepalive,
 		TrafficDirection: corev3.TrafficDirection_OUTBOUND,
+		// The pod's own end is announced to those who call it.
+		DrainType: listenerv3.Listener_MODIFY_ONLY,
 	}
 	if in.cluster {
 		// The name is that of the address, so that a Service which gets the address of
