@@ -70,7 +70,15 @@ type Addresses struct {
 	// Outside are the addresses, within those ranges, of pods that are known not to
 	// be meshed; sorted.
 	Outside []netip.Prefix
-	// OutsidePorts are ports of meshed pods that are outside all the same, since
-	// their connections pass the sidecar by; sorted.
-	OutsidePorts []netip.AddrPort
+	// Exceptions are further addresses in the mesh, and ranges of such, some of whose
+	// ports are outside all the same; each with other ports, sorted by these.
+	Exceptions []PortException
+}
+
+// PortException are addresses in the mesh but for some ports, whose connections pass
+// the sidecar by.
+type PortException struct {
+	// Addresses and Ports are sorted.
+	Addresses []netip.Prefix
+	Ports     []uint16
 }

@@ -201,8 +201,10 @@ func (p *textPrinter) addresses(a *Addresses) {
 	for _, prefix := range a.Outside {
 		p.line(1, "outside ", prefix.String())
 	}
-	for _, port := range a.OutsidePorts {
-		p.line(1, "outside ", port.String())
+	for _, e := range a.Exceptions {
+		for _, prefix := range e.Addresses {
+			p.line(1, "in the mesh ", prefix.String(), " except at ", strings.ReplaceAll(strings.Trim(fmt.Sprint(e.Ports), "[]"), " ", ", "))
+		}
 	}
 }
 

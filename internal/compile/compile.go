@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/smi-project/smi/internal/sidecar"
 	"github.com/smi-project/smi/internal/store"
 	"github.com/smi-project/smi/mesh"
 )
@@ -23,13 +24,14 @@ type Config struct {
 	// Sidecars tells that pods are those of a cluster: meshed are those that have a
 	// sidecar, and no others, and they may listen on ports that nothing declares.
 	Sidecars bool
-	// Ranges are those that the cluster gives its pods and Services addresses from,
-	// as far as they are known. An address in them that nobody has is refused and
-	// not taken for one outside the mesh. Only with Sidecars.
-	Ranges []netip.Prefix
-	// ExcludeInbound are ports of all pods whose connections from outside pass
-	// their sidecars by. Only with Sidecars.
-	ExcludeInbound []uint16
+	// PodRanges and ServiceRanges are those that the cluster gives its pods and Services
+	// addresses from, as far as they are known. An address in them that nobody has is
+	// refused and not taken for one outside the mesh. Only with Sidecars.
+	PodRanges, ServiceRanges []netip.Prefix
+	// Excluded is what new pods exclude from redirection wherever they are. What a pod
+	// has excluded, it says itself; what most have need not be told of each. Only with
+	// Sidecars.
+	Excluded sidecar.Redirection
 }
 
 func (c Config) withDefaults() Config {

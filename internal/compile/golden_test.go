@@ -57,7 +57,7 @@ func TestGolden(t *testing.T) {
 
 // rules are those that compile decides, wholly or in part.
 var rules = []string{
-	"ID-1", "ID-4", "ID-5", "ID-6", "PR-1", "PR-2",
+	"ID-1", "ID-4", "ID-5", "ID-6", "PR-1", "PR-2", "PR-5",
 	"SP-1", "SP-2", "SP-3", "SP-4", "SP-5", "SP-6", "SP-7", "SP-8",
 	"AC-1", "AC-3", "AC-4", "AC-5", "AC-6", "AC-7", "AC-8", "AC-9", "AC-10", "AC-11", "AC-13", "AC-16", "AC-18",
 	"TS-1", "TS-2", "TS-3", "TS-4", "TS-5", "TS-6", "TS-7", "TS-8", "TS-9",

@@ -36,7 +36,7 @@ func TestIncrementalEqualsFresh(t *testing.T) {
 		config := compile.Config{Mode: mesh.Mode(world.Config.Mode), Floor: mesh.Mode(world.Config.Floor)}
 		objects := objectsOf
 		if seed%2 == 1 {
-			config.Sidecars, config.Ranges = true, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/25")}
+			config.Sidecars, config.PodRanges = true, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/25")}
 			objects = func(w *oracle.World) []store.Object { return onCluster(objectsOf(w)) }
 		}
 		s := store.New()

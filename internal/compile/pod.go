@@ -34,8 +34,8 @@ type pod struct {
 	hostNetwork bool
 	ports       []containerPort
 	plaintext   map[uint16]bool
-	// excluded are ports to which connections pass the sidecar by.
-	excluded map[uint16]bool
+	// excluded are ports to which connections pass the sidecar by, sorted.
+	excluded []uint16
 	mode     mesh.Mode
 	findings []mesh.Finding
 }
@@ -72,10 +72,8 @@ func (p *pod) address(ipv6 bool) string {
 type podInputs struct {
 	object *corev1.Pod
 	mode   mesh.Mode
-	// sidecars is that of the configuration.
-	sidecars bool
-	// excluded are the ports, as text, that the configuration excludes.
-	excluded string
+	// config is the compiler's own, which stays.
+	config *Config
 }
 
 func (i podInputs) equal(o podInputs) bool { return i == o }
@@ -98,10 +96,15 @@ func buildPod(in podInputs) *pod {
 
 		addresses: addressesOf(o), hostNetwork: o.Spec.HostNetwork,
 	}
-	if in.sidecars {
+	if in.config.Sidecars {
 		// A pod in the node's network could not be.
 		p.meshed = sidecar.Meshed(o) && !o.Spec.HostNetwork
-		p.excluded = excludedPorts(o, in.excluded)
+	}
+	switch {
+	case p.meshed && in.config.Sidecars:
+		p.excluded = excludedPorts(r, in)
+	case p.meshed:
+		reportAnnotated(r, o)
 	}
 	if p.account.Name == "" {
 		p.account.Name = "default"
@@ -126,25 +129,6 @@ func buildPod(in podInputs) *pod {
 	p.plaintext = plaintextPorts(r, o, p)
 	p.findings = r.findings
 	return p
-}
-
-// excludedPorts are what the annotation of a pod excludes, and the configuration
-// for all. The injector refuses what is no list of ports.
-func excludedPorts(o *corev1.Pod, everywhere string) map[uint16]bool {
-	excluded := map[uint16]bool{}
-	for _, list := range []string{o.Annotations[sidecar.AnnotationExcludeInbound], everywhere} {
-		if list == "" {
-			continue
-		}
-		ports, err := sidecar.ParsePorts(strings.Split(list, ","))
-		if err != nil {
-			continue
-		}
-		for _, port := range ports {
-			excluded[port] = true
-		}
-	}
-	return excluded
 }
 
 func addressesOf(o *corev1.Pod) []string {
@@ -232,12 +216,4 @@ func buildMode(in modeInputs) *namespaceMode {
 		mode = in.config.floor
 	}
 	return &namespaceMode{mode: mode, findings: r.findings}
-}
-
-func joinPorts(ports []uint16) string {
-	texts := make([]string, len(ports))
-	for i, port := range ports {
-		texts[i] = strconv.Itoa(int(port))
-	}
-	return strings.Join(texts, ",")
 }

@@ -175,7 +175,7 @@ type speaks func(*pod, uint16) mesh.Protocol
 func (p *servicePort) destination(t target, speaks speaks) mesh.Destination {
 	d := mesh.Destination{
 		Account: t.pod.account, Port: t.port, Protocol: mesh.UDP,
-		Meshed: t.pod.meshed && !t.pod.excluded[t.port], Mode: t.pod.mode,
+		Meshed: t.pod.meshed && !slices.Contains(t.pod.excluded, t.port), Mode: t.pod.mode,
 	}
 	// A TCP port of the same number is another port.
 	if p.protocol != mesh.UDP {

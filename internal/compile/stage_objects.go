@@ -81,7 +81,6 @@ func (c *Compiler) readPods(in podStageInputs) *podSet {
 		byAddress: make(podAddresses, in.pods.Len()), accountPlace: map[mesh.Account]int{},
 	}
 	modes := c.readModes(in.namespaces, out)
-	excluded := joinPorts(c.config.ExcludeInbound)
 	for _, o := range in.pods.All() {
 		if finished(o) {
 			continue
@@ -90,7 +89,7 @@ func (c *Compiler) readPods(in podStageInputs) *podSet {
 		if !labelled {
 			mode = c.config.Mode
 		}
-		p := c.pods.get(mesh.Name{Namespace: o.Namespace, Name: o.Name}, podInputs{object: o, mode: mode, sidecars: c.config.Sidecars, excluded: excluded}, buildPod)
+		p := c.pods.get(mesh.Name{Namespace: o.Namespace, Name: o.Name}, podInputs{object: o, mode: mode, config: &c.config}, buildPod)
 		out.add(p)
 	}
 	c.pods.end()

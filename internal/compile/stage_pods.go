@@ -136,77 +136,24 @@ type addressStageInputs struct {
 // resolveAddresses tells what is in the mesh by its address. What lies in a
 // range of the configuration needs no prefix of its own.
 func (c *Compiler) resolveAddresses(in addressStageInputs) *mesh.Addresses {
-	list := &addressList{ranges: c.config.Ranges, all: map[netip.Addr]bool{}}
+	list := newAddressList(&c.config)
 	for _, p := range in.pods.all {
 		if p.meshed {
-			list.add(p.addresses)
-			list.exclude(p)
+			list.addPod(p)
 		}
 	}
 	for _, s := range in.services.all {
-		list.add(clusterIPs(s))
+		list.addService(clusterIPs(s))
 	}
 	for _, p := range in.pods.all {
 		if !p.meshed && !p.hostNetwork {
 			list.except(p.addresses)
 		}
 	}
-	slices.SortFunc(list.ports, netip.AddrPort.Compare)
-	out := &mesh.Addresses{OutsidePorts: slices.Compact(list.ports), Inside: ordered(append(list.inside, c.config.Ranges...)), Outside: ordered(list.outside)}
+	out := list.addresses()
 	// A new pointer would be a new listener for every proxy to compare.
-	if last := c.addressStage.out; last != nil && slices.Equal(last.Inside, out.Inside) && slices.Equal(last.Outside, out.Outside) && slices.Equal(last.OutsidePorts, out.OutsidePorts) {
+	if last := c.addressStage.out; last != nil && sameAddresses(last, out) {
 		return last
 	}
 	return out
-}
-
-// addressList collects single addresses.
-type addressList struct {
-	ranges []netip.Prefix
-	// all are the addresses in the mesh, in a range or not.
-	all             map[netip.Addr]bool
-	inside, outside []netip.Prefix
-	ports           []netip.AddrPort
-}
-
-// add adds addresses of the mesh.
-func (l *addressList) add(addresses []string) {
-	for _, a := range parsed(addresses) {
-		if l.all[a] = true; !l.covers(a) {
-			l.inside = append(l.inside, netip.PrefixFrom(a, a.BitLen()))
-		}
-	}
-}
-
-// exclude adds the ports of a pod whose connections pass its sidecar by.
-func (l *addressList) exclude(p *pod) {
-	for _, a := range parsed(p.addresses) {
-		for port := range p.excluded {
-			l.ports = append(l.ports, netip.AddrPortFrom(a, port))
-		}
-	}
-}
-
-// except adds addresses of pods that are not meshed, once all others are known.
-// For a moment an old pod and a new one may have the same address.
-func (l *addressList) except(addresses []string) {
-	for _, a := range parsed(addresses) {
-		if l.covers(a) && !l.all[a] {
-			l.outside = append(l.outside, netip.PrefixFrom(a, a.BitLen()))
-		}
-	}
-}
-
-func (l *addressList) covers(a netip.Addr) bool {
-	return slices.ContainsFunc(l.ranges, func(r netip.Prefix) bool { return r.Contains(a) })
-}
-
-func ordered(list []netip.Prefix) []netip.Prefix {
-	slices.SortFunc(list, func(a, b netip.Prefix) int {
-		if c := a.Addr().Compare(b.Addr()); c != 0 {
-			return c
-		}
-		return a.Bits() - b.Bits()
-	})
-	return slices.Compact(list)
 }

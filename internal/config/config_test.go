@@ -38,7 +38,7 @@ func TestDocumentedExample(t *testing.T) {
 	if got, want := c.Sidecar.Resources.Requests.Cpu().String(), "50m"; got != want {
 		t.Errorf("sidecar.resources: %s, want %s", got, want)
 	}
-	if c.Image.Registry != "registry.example.org/mesh" || c.Exclude.Namespaces[0] != "monitoring" || len(c.PodCIDRs) != 2 || len(c.Meaning(nil, nil).Ranges) != 4 {
+	if c.Image.Registry != "registry.example.org/mesh" || c.Exclude.Namespaces[0] != "monitoring" || len(c.PodCIDRs) != 2 || len(c.Meaning(nil, nil).PodRanges) != 2 || len(c.Meaning(nil, nil).ServiceRanges) != 2 {
 		t.Errorf("the example was not read: %+v", c)
 	}
 	// The page says that the rest of the example are the defaults.

@@ -2,10 +2,10 @@ package config
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/smi-project/smi/internal/compile"
 	"github.com/smi-project/smi/internal/render/envoy"
+	"github.com/smi-project/smi/internal/sidecar"
 )
 
 // Meaning is what the configuration says of the meaning of resources. The ranges of
@@ -19,9 +19,14 @@ func (c *Controller) Meaning(pods, services []netip.Prefix) compile.Config {
 	}
 	return compile.Config{
 		TrustDomain: c.TrustDomain, ClusterDomain: c.ClusterDomain,
-		Mode: c.Mode, Floor: c.ModeFloor, Sidecars: true, Ranges: slices.Concat(pods, services),
-		ExcludeInbound: c.Exclude.InboundPorts,
+		Mode: c.Mode, Floor: c.ModeFloor, Sidecars: true, PodRanges: pods, ServiceRanges: services,
+		Excluded: c.Exclude.Redirection(),
 	}
+}
+
+// Redirection is what the configuration excludes from redirection in every pod.
+func (e *Exclude) Redirection() sidecar.Redirection {
+	return sidecar.Redirection{ExcludeInbound: e.InboundPorts, ExcludeOutbound: e.OutboundPorts, ExcludeCIDRs: Prefixes(e.CIDRs)}
 }
 
 // Rendering is what the configuration says of what proxies are told.

@@ -209,8 +209,9 @@ func (c *Controller) addressRanges(ranges kube.Ranges) {
 	before := c.meaning()
 	c.ranges = ranges
 	now := c.meaning()
-	if plane := c.plane.Load(); plane != nil && !slices.Equal(before.Ranges, now.Ranges) {
-		c.log.Info("the ranges of addresses have changed", "ranges", now.Ranges)
+	same := slices.Equal(before.PodRanges, now.PodRanges) && slices.Equal(before.ServiceRanges, now.ServiceRanges)
+	if plane := c.plane.Load(); plane != nil && !same {
+		c.log.Info("the ranges of addresses have changed", "pods", now.PodRanges, "services", now.ServiceRanges)
 		plane.Reconfigure(now)
 	}
 }

@@ -30,7 +30,7 @@ func TestReconfigure(t *testing.T) {
 		t.Fatal("the range is known before it was told")
 	}
 	epochs := c.epochs
-	config.Ranges = []netip.Prefix{added}
+	config.PodRanges = []netip.Prefix{added}
 	c.Reconfigure(config)
 	after := c.Push()
 	if !slices.Contains(after.Addresses.Inside, added) {

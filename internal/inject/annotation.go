@@ -22,6 +22,13 @@ func (j *injection) redirection() sidecar.Redirection {
 	}
 	slices.SortFunc(r.ExcludeCIDRs, netip.Prefix.Compare)
 	r.ExcludeCIDRs = slices.Compact(r.ExcludeCIDRs)
+	for annotation, n := range map[string]int{
+		sidecar.AnnotationExcludeInbound: len(r.ExcludeInbound), sidecar.AnnotationExcludeOutbound: len(r.ExcludeOutbound), sidecar.AnnotationExcludeCIDRs: len(r.ExcludeCIDRs),
+	} {
+		if n > sidecar.MaxExclusions {
+			j.found.add(InvalidAnnotation, annotationField(annotation), fmt.Sprintf("has %d entries with those of the configuration, and %d at most are possible", n, sidecar.MaxExclusions))
+		}
+	}
 	// A sidecar's own port that is not redirected would take connections that say
 	// nothing of where they were going.
 	for _, port := range r.ExcludeInbound {

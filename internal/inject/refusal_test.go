@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -83,6 +84,7 @@ var refusals = []struct {
 	{"a label that says neither", onPod(func(p *corev1.Pod) { p.Labels = map[string]string{"smi-spec.io/inject": "false"} }), inject.InvalidLabel, "metadata.labels[smi-spec.io/inject] false:"},
 	{"a label that would break the message", onPod(func(p *corev1.Pod) { p.Labels = map[string]string{"smi-spec.io/inject": "x\ny"} }), inject.InvalidLabel, `metadata.labels[smi-spec.io/inject] "x\ny":`},
 	{"ports that are none", annotated(sidecar.AnnotationExcludeInbound, "80,http"), inject.InvalidAnnotation, `metadata.annotations[smi-spec.io/exclude-inbound-ports] "http" is no port`},
+	{"more ports than every proxy can be told", annotated(sidecar.AnnotationExcludeInbound, numbers(30000, sidecar.MaxExclusions+1)), inject.InvalidAnnotation, "metadata.annotations[smi-spec.io/exclude-inbound-ports] has 257 entries"},
 	{"an outbound port too large", annotated(sidecar.AnnotationExcludeOutbound, "65536"), inject.InvalidAnnotation, `metadata.annotations[smi-spec.io/exclude-outbound-ports] "65536" is no port`},
 	{"an entry that is missing", annotated(sidecar.AnnotationExcludeOutbound, "80,"), inject.InvalidAnnotation, `metadata.annotations[smi-spec.io/exclude-outbound-ports] "" is no port`},
 	{"an address without length", annotated(sidecar.AnnotationExcludeCIDRs, "10.0.0.1"), inject.InvalidAnnotation, `metadata.annotations[smi-spec.io/exclude-cidrs] "10.0.0.1" is no network`},
@@ -273,4 +275,13 @@ func scraping(port, path, scheme string) func(*corev1.Namespace, *corev1.Pod) {
 			p.Annotations["prometheus.io/scheme"] = scheme
 		}
 	})
+}
+
+// numbers are so many, separated by commas.
+func numbers(first, n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = strconv.Itoa(first + i)
+	}
+	return strings.Join(all, ",")
 }

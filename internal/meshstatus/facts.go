@@ -11,6 +11,7 @@ import (
 	"github.com/smi-project/smi/internal/config"
 	"github.com/smi-project/smi/internal/crds"
 	"github.com/smi-project/smi/internal/rootkeeper"
+	"github.com/smi-project/smi/internal/sidecar"
 	"github.com/smi-project/smi/internal/status"
 	"github.com/smi-project/smi/mesh"
 )
@@ -63,4 +64,6 @@ type pod struct {
 	// hostNetwork pods cannot be meshed.
 	hostNetwork, deleting bool
 	plaintext             string
+	// redirection is what was done to its connections when it was made.
+	redirection sidecar.Redirection
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -69,7 +70,7 @@ func (f *Facts) judgeNamespaces() []Check {
 	}
 	checks := []Check{f.judgeModes()}
 	if f.pods.err == nil {
-		checks = append([]Check{f.judgeBlocked(), f.judgeUnmeshed(), f.judgeLeftovers(), f.judgePlaintext()}, checks...)
+		checks = append([]Check{f.judgeBlocked(), f.judgeUnmeshed(), f.judgeLeftovers(), f.judgePlaintext(), f.judgeExclusions()}, checks...)
 	}
 	return checks
 }
@@ -151,6 +152,59 @@ func (f *Facts) judgePlaintext() Check {
 	}
 	return Check{name, Warning, plural(len(open), "pod opens", "pods open") + " ports to anybody, without TLS and identity (AC-18)", details(open),
 		"take the annotation " + sidecar.AnnotationPlaintextPorts + " off where every client is meshed by now"}
+}
+
+// judgeExclusions reports what passes sidecars by (PR-5): in every pod that was made
+// since the configuration said so, and in those that exclude something else.
+func (f *Facts) judgeExclusions() Check {
+	const name = "exclusions"
+	usual := f.orDefault().Exclude.Redirection()
+	everywhere := exclusions(usual, sidecar.Redirection{})
+	var lines []string
+	if everywhere != "" {
+		lines = append(lines, "the configuration, in every pod: "+everywhere)
+	}
+	n := 0
+	for _, p := range f.pods.got {
+		if own := exclusions(p.redirection, usual); p.meshed && !p.deleting && own != "" {
+			lines = append(lines, fmt.Sprintf("pod %s: %s", p.name, own))
+			n++
+		}
+	}
+	if len(lines) == 0 {
+		return fine(name, "none")
+	}
+	message := plural(n, "pod has", "pods have") + " connections of their own that pass the sidecar by, without identity and unchecked"
+	if everywhere != "" {
+		message = "in every pod, and otherwise in " + plural(n, "pod", "pods") + ", connections pass the sidecar by, without identity and unchecked"
+	}
+	return Check{name, Warning, message, details(lines),
+		"take them out of the annotations (smi-spec.io/exclude-...) and restart the pods, or out of exclude in the configuration, where the mesh should guard them"}
+}
+
+// exclusions are, in words, those of a redirection that another does not have.
+func exclusions(r, but sidecar.Redirection) string {
+	var parts []string
+	add := func(what, list string) {
+		if list != "" {
+			parts = append(parts, what+" "+list)
+		}
+	}
+	add("from anybody to port", rest(r.ExcludeInbound, but.ExcludeInbound))
+	add("to anybody's port", rest(r.ExcludeOutbound, but.ExcludeOutbound))
+	add("to", rest(r.ExcludeCIDRs, but.ExcludeCIDRs))
+	return strings.Join(parts, "; ")
+}
+
+// rest lists what of a list is not in another.
+func rest[T comparable](list, other []T) string {
+	var words []string
+	for _, v := range list {
+		if !slices.Contains(other, v) {
+			words = append(words, fmt.Sprint(v))
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // judgeModes reports where grants are not enforced (AC-16).

@@ -18,6 +18,7 @@ import (
 	"github.com/smi-project/smi/internal/crds"
 	"github.com/smi-project/smi/internal/identity"
 	"github.com/smi-project/smi/internal/rootkeeper"
+	"github.com/smi-project/smi/internal/sidecar"
 	"github.com/smi-project/smi/internal/status"
 	"github.com/smi-project/smi/mesh"
 )
@@ -133,8 +134,15 @@ func TestFaults(t *testing.T) {
 		"refused pods":             {func(f *Facts) { f.blocked.got = map[string][]string{"shop": {"Deployment shop/db: hostNetwork"}} }, "refused pods", Failed, "1 Deployment is refused pods"},
 		"pod without sidecar":      {func(f *Facts) { f.pods.got[0].meshed = false }, "pods without sidecar", Warning, "1 pod of meshed namespaces is not"},
 		"label taken off":          {func(f *Facts) { f.namespaces.got["shop"].Labels = nil }, "sidecars without label", Warning, "1 namespace has sidecars"},
-		"plaintext port":           {func(f *Facts) { f.pods.got[0].plaintext = "8080" }, "plaintext ports", Warning, "1 pod opens ports"},
-		"namespace in audit":       {func(f *Facts) { f.namespaces.got["shop"].Labels["smi-spec.io/access"] = "audit" }, "modes", Warning, "1 meshed namespace does not enforce"},
+		"excluded port": {func(f *Facts) {
+			f.pods.got[0].redirection = sidecar.Redirection{ExcludeInbound: []uint16{22, 9443}}
+		}, "exclusions", Warning, "1 pod has connections"},
+		"excluded everywhere": {func(f *Facts) {
+			f.config.got.Exclude.InboundPorts = []uint16{22}
+			f.pods.got[0].redirection = sidecar.Redirection{ExcludeInbound: []uint16{22}}
+		}, "exclusions", Warning, "in every pod, and otherwise in 0 pods"},
+		"plaintext port":     {func(f *Facts) { f.pods.got[0].plaintext = "8080" }, "plaintext ports", Warning, "1 pod opens ports"},
+		"namespace in audit": {func(f *Facts) { f.namespaces.got["shop"].Labels["smi-spec.io/access"] = "audit" }, "modes", Warning, "1 meshed namespace does not enforce"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := well(t)

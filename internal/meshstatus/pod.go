@@ -28,6 +28,7 @@ func podOf(o *corev1.Pod) pod {
 			p.image = o.Spec.InitContainers[i].Image
 		}
 	}
+	p.redirection, _ = sidecar.RedirectionOf(o)
 	p.ready, p.waiting = sidecarState(o)
 	return p
 }

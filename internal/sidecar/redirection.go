@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // Redirection is what the injector tells the init container, which runs
@@ -54,6 +56,49 @@ func (r Redirection) Args() []string {
 		args = append(args, "--"+FlagDropUDP)
 	}
 	return args
+}
+
+// MaxExclusions bounds each list of a redirection: every proxy of the mesh is told of
+// the ports that a pod excludes.
+const MaxExclusions = 256
+
+// RedirectionOf is what was done to the connections of a pod: what the arguments of
+// its init container say, which nobody can change once the pod is there, and not what
+// annotations or the configuration say by now. It is false where nothing was done, or
+// nothing that can be read.
+func RedirectionOf(pod *corev1.Pod) (Redirection, bool) {
+	for i := range pod.Spec.InitContainers {
+		if c := &pod.Spec.InitContainers[i]; c.Name == RedirectContainer {
+			r, err := parseRedirection(c.Args)
+			return r, err == nil
+		}
+	}
+	return Redirection{}, false
+}
+
+// parseRedirection reads what Args has written. Flags of a later release are left out.
+func parseRedirection(args []string) (r Redirection, err error) {
+	for _, arg := range args {
+		flag, list, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+		words := strings.Split(list, ",")
+		if len(words) > MaxExclusions {
+			return Redirection{}, fmt.Errorf("--%s has %d entries: at most %d are read", flag, len(words), MaxExclusions)
+		}
+		switch flag {
+		case FlagExcludeInbound:
+			r.ExcludeInbound, err = ParsePorts(words)
+		case FlagExcludeOutbound:
+			r.ExcludeOutbound, err = ParsePorts(words)
+		case FlagExcludeCIDRs:
+			r.ExcludeCIDRs, err = ParseCIDRs(words)
+		case FlagDropUDP:
+			r.DropUDP = true
+		}
+		if err != nil {
+			return Redirection{}, fmt.Errorf("--%s: %w", flag, err)
+		}
+	}
+	return r, nil
 }
 
 // PodOnly are the networks whose addresses mean something within a pod alone:

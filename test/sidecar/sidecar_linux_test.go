@@ -469,20 +469,25 @@ spec:
   selector: {app: ledger}
   ports: [{name: http, port: 80, targetPort: 8080}, {name: grpc, port: 81, targetPort: 9090}]
 `
-	w := startTown(t, options{manifests: excluded, ranges: ranges},
-		citizen{
-			namespace: "shop", name: "ledger", annotations: map[string]string{sidecar.AnnotationExcludeInbound: "8080"},
-			redirection: sidecar.Redirection{ExcludeInbound: []uint16{8080}},
-		},
-		citizen{namespace: "shop", name: "web"}, citizen{namespace: "shop", name: "plain", plain: true})
-	web, plain, ledger := w.pods["web"], w.pods["plain"], w.pods["ledger"].net
-	check(t, []call{
-		{"by the Service", web.get("10.78.0.8:80", "/", "ledger"), "200 ledger HTTP/1.1 GET / on 8080, xfcc="},
-		{"by the pod", web.get(at(ledger.IPv4, portHTTP), "/", "ledger"), "200 ledger HTTP/1.1 GET / on 8080, xfcc="},
-		{"by the pod, IPv6", web.get(at(ledger.IPv6, portHTTP), "/", "ledger"), "200 ledger"},
-		{"a plain client", plain.get(at(ledger.IPv4, portHTTP), "/", "ledger"), "200 ledger"},
-		{"another port", web.get("10.78.0.8:81", "/", "ledger"), "403"},
-		{"another port of the pod", web.get(at(ledger.IPv4, portGRPC), "/", "ledger"), "403"},
-		{"another port, a plain client", plain.get(at(ledger.IPv4, portGRPC), "/", "ledger"), "closed"},
-	})
+	for name, everywhere := range map[string][]uint16{"by the pod": nil, "by the configuration": {8080}} {
+		t.Run(name, func(t *testing.T) {
+			w := startTown(t, options{manifests: excluded, ranges: ranges, excluded: everywhere},
+				citizen{namespace: "shop", name: "ledger", redirection: sidecar.Redirection{ExcludeInbound: []uint16{8080}}},
+				// Its annotation came when the pod was there already.
+				citizen{namespace: "shop", name: "vault", annotations: map[string]string{sidecar.AnnotationExcludeInbound: "8080"}},
+				citizen{namespace: "shop", name: "web"}, citizen{namespace: "shop", name: "plain", plain: true})
+			web, plain, ledger, vault := w.pods["web"], w.pods["plain"], w.pods["ledger"].net, w.pods["vault"].net
+			check(t, []call{
+				{"by the Service", web.get("10.78.0.8:80", "/", "ledger"), "200 ledger HTTP/1.1 GET / on 8080, xfcc="},
+				{"by the pod", web.get(at(ledger.IPv4, portHTTP), "/", "ledger"), "200 ledger HTTP/1.1 GET / on 8080, xfcc="},
+				{"by the pod, IPv6", web.get(at(ledger.IPv6, portHTTP), "/", "ledger"), "200 ledger"},
+				{"a plain client", plain.get(at(ledger.IPv4, portHTTP), "/", "ledger"), "200 ledger"},
+				{"another port", web.get("10.78.0.8:81", "/", "ledger"), "403"},
+				{"another port of the pod", web.get(at(ledger.IPv4, portGRPC), "/", "ledger"), "403"},
+				{"another port, a plain client", plain.get(at(ledger.IPv4, portGRPC), "/", "ledger"), "closed"},
+				{"a port that an annotation alone names", web.get(at(vault.IPv4, portHTTP), "/", "vault"), "403"},
+				{"a port that an annotation alone names, a plain client", plain.get(at(vault.IPv4, portHTTP), "/", "vault"), "closed"},
+			})
+		})
+	}
 }

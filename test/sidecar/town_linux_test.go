@@ -48,6 +48,7 @@ type pod struct {
 	net         *netlab.Namespace
 	meshed      bool
 	annotations map[string]string
+	redirection sidecar.Redirection
 	admin       *agent.Admin
 	mu          sync.Mutex
 	greeted     int
@@ -57,8 +58,10 @@ type pod struct {
 type options struct {
 	manifests string
 	ranges    []netip.Prefix
-	render    envoy.Options
-	binary    string
+	// excluded are the ports that the configuration excludes of new pods.
+	excluded []uint16
+	render   envoy.Options
+	binary   string
 }
 
 // citizen is a pod that a town has.
@@ -89,7 +92,7 @@ func startTown(t *testing.T, o options, citizens ...citizen) *town {
 	w := &town{t: t, lab: netlab.New(t), store: store.New(), pods: map[string]*pod{}}
 	o.render.TrustDomain = "cluster.local"
 	w.plane = controlplane.New(controlplane.Config{
-		Store: w.store, CA: ca, Compile: compile.Config{Sidecars: true, Ranges: o.ranges}, Render: o.render,
+		Store: w.store, CA: ca, Compile: compile.Config{Sidecars: true, PodRanges: o.ranges, Excluded: sidecar.Redirection{ExcludeInbound: o.excluded}}, Render: o.render,
 		Place: func(name mesh.Name) (envoy.Placement, bool) {
 			p := w.pods[name.Name]
 			if p == nil || p.Name != name {
@@ -133,7 +136,7 @@ func startTown(t *testing.T, o options, citizens ...citizen) *town {
 		if c.ipv4 {
 			network = w.lab.PodIPv4
 		}
-		p := &pod{Name: mesh.Name{Namespace: c.namespace, Name: c.name}, net: network(c.name), meshed: !c.plain, annotations: c.annotations}
+		p := &pod{Name: mesh.Name{Namespace: c.namespace, Name: c.name}, net: network(c.name), meshed: !c.plain, annotations: c.annotations, redirection: c.redirection}
 		w.pods[c.name] = p
 		p.serve(t)
 		if p.meshed {
@@ -186,7 +189,7 @@ func (p *pod) object() *corev1.Pod {
 		o.Status.PodIPs = append(o.Status.PodIPs, corev1.PodIP{IP: p.net.IPv6.String()})
 	}
 	if p.meshed {
-		o.Spec.InitContainers = []corev1.Container{{Name: sidecar.Container}}
+		o.Spec.InitContainers = []corev1.Container{{Name: sidecar.RedirectContainer, Args: p.redirection.Args()}, {Name: sidecar.Container}}
 	}
 	return o
 }

@@ -74,24 +74,17 @@ func captureMatcher(known *mesh.Addresses, outside *xdsmatcherv3.Matcher_OnMatch
 	if known == nil {
 		known = &mesh.Addresses{}
 	}
-	matcher := byAddress([]addressRange{
-		{loopbackAddresses, toChain(chainDenied)}, {known.Inside, toChain(chainMesh)}, {known.Outside, outside},
-	}, outside)
-	if len(known.OutsidePorts) == 0 {
-		return matcher
+	ranges := []addressRange{{loopbackAddresses, toChain(chainDenied)}, {known.Inside, toChain(chainMesh)}, {known.Outside, outside}}
+	for _, e := range known.Exceptions {
+		excluded := map[string]*xdsmatcherv3.Matcher_OnMatch{}
+		for _, port := range e.Ports {
+			excluded[strconv.Itoa(int(port))] = outside
+		}
+		ranges = append(ranges, addressRange{e.Addresses, chosenBy(&xdsmatcherv3.Matcher{
+			MatcherType: exactMap(xdsTyped("port", &networkinputv3.DestinationPortInput{}), excluded), OnNoMatch: toChain(chainMesh),
+		})})
 	}
-	byPort := map[string][]netip.Prefix{}
-	for _, p := range known.OutsidePorts {
-		port := strconv.Itoa(int(p.Port()))
-		byPort[port] = append(byPort[port], netip.PrefixFrom(p.Addr(), p.Addr().BitLen()))
-	}
-	entries := map[string]*xdsmatcherv3.Matcher_OnMatch{}
-	for port, addresses := range byPort {
-		entries[port] = chosenBy(byAddress([]addressRange{{addresses, outside}}, chosenBy(matcher)))
-	}
-	return &xdsmatcherv3.Matcher{
-		MatcherType: exactMap(xdsTyped("port", &networkinputv3.DestinationPortInput{}), entries), OnNoMatch: chosenBy(matcher),
-	}
+	return byAddress(ranges, outside)
 }
 
 // loopbackAddresses are not redirected: who comes from them has called the

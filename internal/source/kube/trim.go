@@ -10,6 +10,8 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/smi-project/smi/internal/sidecar"
 )
 
 // Objects are built anew from the fields that a mesh needs. A list of fields to
@@ -94,12 +96,15 @@ func trimPod(o *corev1.Pod) *corev1.Pod {
 	return kept
 }
 
-// containers are names and ports. A container without ports says nothing, but for
-// one that is known by its name.
+// containers are names and ports, and what the init container of the mesh was told. A
+// container without ports says nothing, but for one that is known by its name.
 func containers(all []corev1.Container) []corev1.Container {
 	kept := make([]corev1.Container, len(all))
 	for i, c := range all {
 		kept[i] = corev1.Container{Name: c.Name, Ports: c.Ports, RestartPolicy: c.RestartPolicy}
+		if c.Name == sidecar.RedirectContainer {
+			kept[i].Args = c.Args
+		}
 	}
 	return kept
 }
