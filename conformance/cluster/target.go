@@ -103,7 +103,7 @@ func (t *Target) refuseOccupied(ctx context.Context) error {
 // Describe names the mesh, with the version of its control plane's image.
 func (t *Target) Describe(ctx context.Context) (report.Mesh, string, error) {
 	p := t.options.Profile
-	mesh := report.Mesh{Name: p.Name, Version: "unknown"}
+	mesh := report.Mesh{Name: p.Name, Version: "unknown", Unverified: p.Verified == ""}
 	version, err := t.core.Discovery().ServerVersion()
 	if err != nil {
 		return mesh, "", fmt.Errorf("the cluster's version: %w", err)

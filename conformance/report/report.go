@@ -35,6 +35,9 @@ type Mesh struct {
 	Version string `json:"version"`
 	// APIs are the groups and versions that it claims to read.
 	APIs []string `json:"apis,omitempty"`
+	// Unverified tells that what the suite knows of this mesh was never tried on a
+	// real one, so that a failure may be a mistake of that knowledge.
+	Unverified bool `json:"unverified,omitempty"`
 }
 
 // Suite names what tested it.

@@ -199,3 +199,18 @@ func TestPageSaysWhenItIsAPart(t *testing.T) {
 		t.Error("the page does not say that most cases did not run")
 	}
 }
+
+func TestPageSaysWhenAProfileIsUnverified(t *testing.T) {
+	const mark = "never tried on a real one"
+	for _, unverified := range []bool{false, true} {
+		r := sample()
+		r.Mesh.Unverified = unverified
+		page, err := r.HTML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := bytes.Contains(page, []byte(mark)); got != unverified {
+			t.Errorf("unverified: %t, and the page says it: %t", unverified, got)
+		}
+	}
+}

@@ -119,6 +119,9 @@ func (a *App) conformanceRun(ctx context.Context, f *conformanceRunFlags) error 
 			return fmt.Errorf("--report: %w", err)
 		}
 	}
+	if err := a.warnUnverified(f); err != nil {
+		return err
+	}
 	out := &progress{app: a, to: a.Out, of: len(chosen)}
 	if f.format != formatTable {
 		out.to = a.Err
@@ -226,6 +229,18 @@ func (f *conformanceRunFlags) ownClaim(suite *conformance.Suite) (*conformance.C
 		return nil, fmt.Errorf("--profile %s: %w", f.profile, err)
 	}
 	return &p.Claim, nil
+}
+
+// warnUnverified says before a run what is to be thought of its failures.
+func (a *App) warnUnverified(f *conformanceRunFlags) error {
+	if f.profile == "" {
+		return nil
+	}
+	p, err := readProfile(f.profile)
+	if err == nil && p.Verified == "" {
+		fmt.Fprintf(a.Err, "the profile of %s is unverified: it was never tried on a real one, and a failure may be the profile's\n", printable(p.Name))
+	}
+	return err
 }
 
 // runSuite runs the suite on the mesh that the flags name.
