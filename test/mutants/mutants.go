@@ -33,7 +33,7 @@ var mutants = []mutant{
 	{"envoy-headers-kept", "PR-4", "internal/render/envoy/http.go", `x-envoy-\C*|x[-_]`, "x[-_]"},
 	{"underscores-kept", "PR-4", "internal/render/envoy/http.go", "x[-_]forwarded[-_]client[-_]cert", "x-forwarded-client-cert"},
 	{"requests-time-out", "PR-4", "internal/render/envoy/route.go", "ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}, Timeout: seconds(0),", "ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster}, Timeout: seconds(15),"},
-	{"failures-tried-again", "PR-4", "internal/render/envoy/route.go", `"connect-failure,refused-stream,reset-before-request"`, `"connect-failure,refused-stream,5xx"`},
+	{"failures-tried-again", "PR-4", "internal/render/envoy/route.go", `"connect-failure,refused-stream"`, `"connect-failure,refused-stream,5xx"`},
 
 	// What a match selects.
 	{"alternatives-escape", "SP-1", "internal/render/envoy/regex.go", "func pathExpression(expr string) string { return \"(?:\" + expr + `)\\C*` }", "func pathExpression(expr string) string { return expr + `\\C*` }"},
