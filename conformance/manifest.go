@@ -76,7 +76,7 @@ func load(manifests fs.FS, name string) ([]*unstructured.Unstructured, error) {
 
 // core are the sources of what observes and judges for the cases, and the fixture.
 //
-//go:embed *.go driver/*.go share/*.go fixture.yaml
+//go:embed *.go driver/*.go forge/*.go share/*.go fixture.yaml
 var core embed.FS
 
 // About tells the suite from all others, as reports name it.
@@ -86,7 +86,7 @@ func (s *Suite) About() (report.Suite, error) {
 }
 
 // digest is the SHA-256, in hexadecimal, of all that decides what a case shows: the
-// sources of the packages conformance, driver and share, which observe and judge;
+// sources of the packages conformance, driver, forge and share, which observe and judge;
 // the fixture; everything that the cases tell of themselves; and all that Manifests
 // holds, which are the manifests and, for the cases of this project, their sources.
 // Tests do not count. It does not cover the target, the workloads' program and the
