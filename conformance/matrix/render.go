@@ -186,13 +186,15 @@ func (v htmlView) Link(file string) string {
 	return link
 }
 
-// State is the style of a cell.
+// State is the style of a cell. A claim alone is not shown as though it were kept.
 func (c Cell) State() string {
 	switch {
 	case c.Failed > 0:
 		return "failing"
-	case c.Capability == "":
+	case c.Capability == "" || c.Capability == report.None:
 		return string(report.None)
+	case c.Passed == 0:
+		return "untested"
 	default:
 		return string(c.Capability)
 	}
