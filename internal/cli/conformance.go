@@ -15,8 +15,9 @@ const conformanceLong = `Prove whether a mesh does what SMI means: run cases wit
 more for each rule, and report what was sent, what should come and what came.
 Reports are signed, verified and compared.
 
-So far the suite runs on the standalone mesh of this machine (Linux), and from
-Go on any mesh that somebody has written a target for; see docs/conformance.md.
+The suite runs on the standalone mesh of this machine (Linux), on the mesh of a
+cluster by a profile, and from Go on any mesh that somebody has written a target
+for; see docs/conformance.md.
 
 Exit codes:
   0  done, and everything holds
