@@ -114,6 +114,7 @@ func (a *App) printCA(s *rootkeeper.Status) {
 func caRotate(app *App) *cobra.Command {
 	var f caFlags
 	var timeout time.Duration
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Replace the root of the mesh, with overlap",
@@ -124,6 +125,12 @@ the old one is trusted no more. Each step waits until every pod has taken it up.
 The controller does it; this command asks it to, and shows how far it is until
 it is done. It may be interrupted: the rotation goes on, and smi ca status shows
 it.
+
+No pod and no namespace holds a step up for longer than certificates live, a day
+unless configured otherwise. With --force the step that is under way ends now,
+for a root whose key is in wrong hands. It names first what was not reached: that
+is refused by the others until it renews its certificate. The steps after it
+wait again.
 
 Only for a certificate authority that the mesh made. One of your own is rotated
 by a change of its Secret.
@@ -137,10 +144,14 @@ cannot be reached, or refused.`,
 			if err != nil {
 				return err
 			}
+			if force {
+				return app.forceRotation(cmd.Context(), authority, timeout)
+			}
 			return app.rotate(cmd.Context(), authority, timeout)
 		},
 	}
 	f.register(cmd)
+	cmd.Flags().BoolVar(&force, "force", false, "end the step of a rotation that is under way, whatever it waits for")
 	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Minute, "how long to watch")
 	return cmd
 }
@@ -160,20 +171,58 @@ func (a *App) rotate(ctx context.Context, authority *rootkeeper.Remote, timeout 
 	if err := authority.Rotate(ctx, request); err != nil {
 		return err
 	}
+	return a.watchRotation(ctx, authority, timeout, func(s *rootkeeper.Status) (begun, done bool) {
+		return s.Request == request || s.Phase != rootkeeper.Stable, s.Request == request && s.Phase == rootkeeper.Stable
+	})
+}
+
+// forcedWords say what follows where a phase ends before it has reached everybody.
+var forcedWords = map[rootkeeper.Phase]string{
+	rootkeeper.Trusting: "the new root signs from now on. Whoever was not reached does not trust it: it refuses, and cannot call, everybody who renews",
+	rootkeeper.Signing:  "the old root is trusted no more. Whoever was not reached has a certificate under it, and is refused by everybody else",
+	rootkeeper.Removing: "whoever was not reached may go on trusting the old root until it renews",
+}
+
+// forceRotation ends the phase that is under way.
+func (a *App) forceRotation(ctx context.Context, authority *rootkeeper.Remote, timeout time.Duration) error {
+	s, err := authority.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if s.Phase == rootkeeper.Stable {
+		return errors.New("no rotation is under way, so there is nothing to force: smi ca rotate begins one")
+	}
+	a.line(phaseWords[s.Phase])
+	for _, waiting := range s.Waiting {
+		a.line("  not waiting any longer: " + waiting)
+	}
+	a.line(forcedWords[s.Phase] + ", until it renews its certificate; a pod that is deleted and made anew does at once")
+	if err := authority.Force(ctx, s.Epoch); err != nil {
+		return err
+	}
+	forced := s.Epoch
+	return a.watchRotation(ctx, authority, timeout, func(s *rootkeeper.Status) (begun, done bool) {
+		return s.Epoch > forced || s.Phase == rootkeeper.Stable, s.Phase == rootkeeper.Stable
+	})
+}
+
+// watchRotation shows how far a rotation is, once it has begun, until it is done.
+func (a *App) watchRotation(ctx context.Context, authority *rootkeeper.Remote, timeout time.Duration, look func(*rootkeeper.Status) (begun, done bool)) error {
 	last := ""
-	err = wait.PollUntilContextTimeout(ctx, pollInterval, timeout, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, timeout, true, func(ctx context.Context) (bool, error) {
 		s, err := authority.Status(ctx)
 		if err != nil {
 			return false, nil //nolint:nilerr // the API server may be away for a moment, and the rotation goes on
 		}
-		if now := fmt.Sprint(s.Phase, s.Waiting); now != last && (s.Request == request || s.Phase != rootkeeper.Stable) {
+		begun, done := look(s)
+		if now := fmt.Sprint(s.Phase, s.Waiting); now != last && begun {
 			last = now
 			a.line(phaseWords[s.Phase])
 			for _, waiting := range s.Waiting {
 				a.line("  waiting: " + waiting)
 			}
 		}
-		return s.Request == request && s.Phase == rootkeeper.Stable, nil
+		return done, nil
 	})
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		a.line("not done yet; it goes on, and smi ca status shows how far it is")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,8 +42,16 @@ func TestCA(t *testing.T) {
 		}
 	}
 
+	var untold atomic.Bool
 	keeper, err := rootkeeper.New(rootkeeper.Options{
-		Client: client, Namespace: "smi-system", TrustDomain: "cluster.local", Replica: "a", Snapshot: store.New().Snapshot, Logger: slog.New(slog.DiscardHandler),
+		Client: client, Namespace: "smi-system", TrustDomain: "cluster.local", Replica: "a", Snapshot: store.New().Snapshot,
+		Untold: func() []string {
+			if untold.Load() {
+				return []string{"a webhook has other roots"}
+			}
+			return nil
+		},
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +80,25 @@ func TestCA(t *testing.T) {
 	if code != ExitOK || !strings.HasSuffix(out, "stable\n") {
 		t.Errorf("smi ca rotate: %d\n%s%s", code, out, errs)
 	}
+	if code, _, errs := smi("ca", "rotate", "--force"); code != ExitUsage || !strings.Contains(errs, "no rotation is under way") {
+		t.Errorf("smi ca rotate --force with stable roots: %d %s", code, errs)
+	}
 	after := stable()
+	// A place that cannot be told holds the next one up, step by step.
+	untold.Store(true)
+	for step, ends := range []string{"not waiting any longer: a webhook", "the old root is trusted no more. Whoever", "may go on trusting the old root"} {
+		args := []string{"ca", "rotate", "--timeout", "2s"}
+		if step == 0 {
+			if code, out, errs := smi(args...); code != ExitNo || !strings.Contains(out, "waiting: a webhook") {
+				t.Fatalf("a rotation that is held up: %d\n%s%s", code, out, errs)
+			}
+		}
+		if code, out, errs := smi(append(args, "--force")...); !strings.Contains(out, ends) {
+			t.Errorf("step %d, forced: %d\n%s%s, without %q", step+1, code, out, errs, ends)
+		}
+	}
+	untold.Store(false)
+	stable()
 	root := func(status string) string { return strings.Fields(strings.Split(status, "\n")[2])[2] }
 	if root(before) == root(after) || strings.Count(after, "SMI root") != 1 {
 		t.Errorf("before\n%s\nafter\n%s", before, after)

@@ -18,7 +18,7 @@ func (c *Controller) newRoots() (*rootkeeper.Keeper, error) {
 	return rootkeeper.New(rootkeeper.Options{
 		Client: c.clientset, Namespace: c.options.Namespace, Secret: secret,
 		TrustDomain: c.options.Config.TrustDomain, TTL: c.options.Config.CertificateTTL.Duration,
-		Replica: c.options.Replica, Alive: c.isAlive, Snapshot: c.store.Snapshot, Logger: c.log,
+		Replica: c.options.Replica, Alive: c.isAlive, Untold: c.untold, Snapshot: c.store.Snapshot, Logger: c.log,
 	})
 }
 

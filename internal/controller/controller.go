@@ -42,6 +42,7 @@ type Controller struct {
 	metrics   *metrics
 	roots     *rootkeeper.Keeper
 	webhook   *webhook
+	announced atomic.Pointer[announced]
 	reporter  *reporter
 
 	// plane is nil before there is a certificate authority and all objects are read.

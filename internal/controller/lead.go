@@ -45,14 +45,30 @@ func (c *Controller) lead(ctx context.Context) error {
 func (c *Controller) campaign(ctx context.Context, lock resourcelock.Interface) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var led sync.WaitGroup
-	var failure error
+	var (
+		led     sync.WaitGroup
+		failure error
+		// The elector does not wait for what it starts when it begins to lead, so that
+		// may begin when the campaign is over: then it must not write.
+		mu   sync.Mutex
+		over bool
+	)
+	begin := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over {
+			led.Add(1)
+		}
+		return !over
+	}
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: lock, LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod,
 		ReleaseOnCancel: true, Name: LeaseName,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(ctx context.Context) {
-				led.Add(1)
+				if !begin() {
+					return
+				}
 				defer led.Done()
 				// One that cannot write must not keep others from it.
 				defer stop()
@@ -65,6 +81,9 @@ func (c *Controller) campaign(ctx context.Context, lock resourcelock.Interface) 
 		return fmt.Errorf("controller: leader election: %w", err)
 	}
 	elector.Run(ctx)
+	mu.Lock()
+	over = true
+	mu.Unlock()
 	led.Wait()
 	return failure
 }

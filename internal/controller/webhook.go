@@ -114,6 +114,34 @@ const (
 	awaitInjector = 2 * time.Second
 )
 
+// announced is what the API server was last told of the webhook's roots, or why it
+// could not be.
+type announced struct {
+	roots []byte
+	err   error
+}
+
+// errNoInjector tells that there is nobody whom the API server would call.
+var errNoInjector = fmt.Errorf("there is no MutatingWebhookConfiguration %s: install the chart", InjectorName)
+
+// untold says where the roots are not that the webhook needs: under another one the
+// API server would refuse it, and so every new pod of the mesh.
+func (c *Controller) untold() []string {
+	const where = "caBundle of the MutatingWebhookConfiguration " + InjectorName
+	last := c.announced.Load()
+	switch {
+	case last == nil:
+		return []string{where + ": was not looked at yet"}
+	case errors.Is(last.err, errNoInjector):
+		return nil
+	case last.err != nil:
+		return []string{where + ": " + last.err.Error()}
+	case !bytes.Equal(last.roots, c.ca.Bundle().PEM()):
+		return []string{where + ": does not have these roots yet"}
+	}
+	return nil
+}
+
 // announceRoots keeps the roots of the mesh in the webhook's configuration, so that
 // the API server knows who serves it. The leader does it.
 func (c *Controller) announceRoots(ctx context.Context) error {
@@ -124,7 +152,10 @@ func (c *Controller) announceRoots(ctx context.Context) error {
 	said := ""
 	for {
 		changed, pause := ca.Bundle().Changed(), checkInjector
-		if err := c.writeRoots(ctx, ca.Bundle().PEM()); err != nil && ctx.Err() == nil {
+		roots := ca.Bundle().PEM()
+		err := c.writeRoots(ctx, roots)
+		c.announced.Store(&announced{roots, err})
+		if err != nil && ctx.Err() == nil {
 			pause = awaitInjector
 			if err.Error() != said {
 				c.log.Warn("the API server cannot be told the roots of the webhook yet; pods of the mesh cannot start until it is", "error", err)
@@ -146,7 +177,7 @@ func (c *Controller) writeRoots(ctx context.Context, roots []byte) error {
 	current := &admissionregistrationv1.MutatingWebhookConfiguration{}
 	err := c.manager.GetAPIReader().Get(ctx, types.NamespacedName{Name: InjectorName}, current)
 	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("there is no MutatingWebhookConfiguration %s: install the chart", InjectorName)
+		return errNoInjector
 	}
 	if err != nil {
 		return err

@@ -14,9 +14,11 @@
 //	signing   the new root signs; the old one is still trusted
 //	removing  the old root is trusted no more
 //
-// A phase ends when every replica carries it out, every namespace has the roots,
-// and every pod of the mesh either got a certificate since it began or has none
-// any more that is valid. Time alone ends nothing.
+// A phase ends when every replica carries it out, every namespace and the webhooks
+// have the roots, and every pod of the mesh either got a certificate since it began
+// or has none any more that is valid. Neither a pod nor a namespace can hold it up for
+// longer than certificates live; a replica can until it is gone. Whoever cannot wait
+// says so, and that ends one phase.
 //
 // Each phase has a number, the epoch. The package never judges who may have a
 // certificate; that is the work of certify.

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,8 +38,9 @@ type cluster struct {
 	secret string
 	ttl    time.Duration
 
-	mu   sync.Mutex
-	dead map[string]bool
+	mu     sync.Mutex
+	dead   map[string]bool
+	untold []string
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -88,6 +90,11 @@ func (c *cluster) start(name string, leads bool) *replica {
 	k, err := New(Options{
 		Client: c.client, Namespace: system, Secret: c.secret, TrustDomain: "cluster.local", TTL: c.ttl, Replica: name,
 		Snapshot: c.store.Snapshot, Logger: slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Untold: func() []string {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return slices.Clone(c.untold)
+		},
 		Alive: func(replica string) bool {
 			c.mu.Lock()
 			defer c.mu.Unlock()

@@ -28,6 +28,9 @@ const (
 	// AnnotationRotate of the ConfigMap asks for another root by a value that it
 	// did not have before.
 	AnnotationRotate = "smi-spec.io/rotate"
+	// AnnotationForce of the ConfigMap ends the phase of that epoch, whatever it waits
+	// for.
+	AnnotationForce = "smi-spec.io/rotate-force"
 )
 
 // Options are what a Keeper is made of.
@@ -48,6 +51,10 @@ type Options struct {
 	// Alive tells whether a replica still runs; nil means that all do. What dead
 	// ones have or have not done is waited for no longer.
 	Alive func(replica string) bool
+	// Untold says where else than in namespaces the roots of CA should be told and are
+	// not, such as to those who call a webhook; nil means nowhere. It is asked by the
+	// leader, once a second.
+	Untold func() []string
 	// Snapshot returns the namespaces and pods of the cluster. Of pods their UID,
 	// phase, addresses and the names of init containers count.
 	Snapshot func() *store.Snapshot
@@ -86,6 +93,9 @@ func New(options Options) (*Keeper, error) {
 	}
 	if options.Alive == nil {
 		options.Alive = func(string) bool { return true }
+	}
+	if options.Untold == nil {
+		options.Untold = func() []string { return nil }
 	}
 	if options.TTL == 0 {
 		options.TTL = identity.DefaultTTL

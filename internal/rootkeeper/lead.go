@@ -73,11 +73,19 @@ func (k *Keeper) lead(ctx context.Context) error {
 		return err
 	}
 	spreadErr := k.spread(ctx, r)
-	waiting := k.waiting(r)
+	waiting, untold := k.waiting(r), k.options.Untold()
 	if spreadErr != nil {
-		waiting = append(waiting, spreadErr.Error())
+		untold = append(untold, spreadErr.Error())
 	}
-	f.settled = len(waiting) == 0
+	// Where roots cannot be told, somebody may be able to see to that for ever. Who
+	// renews a certificate is told the roots with it, so nobody depends on a place that
+	// could not be written for as long as certificates live.
+	f.settled = len(waiting) == 0 && (len(untold) == 0 || k.outlived(r))
+	waiting = append(waiting, untold...)
+	if forced := k.watches.forced(); !f.settled && r.Phase != Stable && forced == r.Epoch {
+		k.logger.Warn("somebody asked not to wait any longer", "phase", string(r.Phase), "epoch", r.Epoch, "waiting", waiting)
+		f.settled = true
+	}
 	next, err := r.advance(f)
 	if err != nil {
 		return err
@@ -178,16 +186,21 @@ func (k *Keeper) waiting(r *record) []string {
 	return append(waiting, k.stragglers(r)...)
 }
 
+// outlived tells whether every certificate that was issued before the phase has ended.
+func (k *Keeper) outlived(r *record) bool {
+	longest := r.Longest.Duration
+	// Clocks differ, and a replica hears of a phase a moment later.
+	return time.Since(r.Since) > longest+min(longest/10, time.Minute)
+}
+
 // named is how many pods are named of those that are waited for.
 const named = 3
 
 // stragglers says which pods have a certificate of an earlier epoch that may
 // still be valid.
 func (k *Keeper) stragglers(r *record) []string {
-	longest := r.Longest.Duration
-	// Clocks differ, and a replica hears of a phase a moment later.
-	if time.Since(r.Since) > longest+min(longest/10, time.Minute) {
-		return nil // Whatever was issued before has ended.
+	if k.outlived(r) {
+		return nil
 	}
 	var names []string
 	count := 0

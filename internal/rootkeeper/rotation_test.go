@@ -109,6 +109,44 @@ func TestWhoIsWaitedFor(t *testing.T) {
 	}
 }
 
+// What a rotation cannot reach holds it up until somebody says that it shall not, one
+// phase at a time; and a place where roots cannot be told, as long as certificates
+// live.
+func TestWhoIsNotWaitedFor(t *testing.T) {
+	c := newCluster(t)
+	c.ttl = 6 * time.Second
+	leader := c.start("a", true)
+	c.ready(leader)
+	c.until(Stable, "")
+	c.mu.Lock()
+	c.untold = []string{"a webhook has the old roots"}
+	c.mu.Unlock()
+	if err := c.remote().Rotate(t.Context(), "first"); err != nil {
+		t.Fatal(err)
+	}
+	begun := c.until(Trusting, "a webhook has the old roots")
+	for _, epoch := range []int64{begun.Epoch - 1, begun.Epoch + 1} {
+		if err := c.remote().Force(t.Context(), epoch); err != nil {
+			t.Fatal(err)
+		}
+		if now := c.until(Trusting, "a webhook"); now.Epoch != begun.Epoch {
+			t.Fatalf("an order for epoch %d ended epoch %d", epoch, begun.Epoch)
+		}
+	}
+	if err := c.remote().Force(t.Context(), begun.Epoch); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody forces this one. It ends when all that was signed before has ended.
+	forced := c.until(Signing, "a webhook has the old roots")
+	removing := c.until(Removing, "a webhook has the old roots")
+	if took := removing.Since.Sub(forced.Since); took < c.ttl {
+		t.Errorf("the phase %s ended after %s, while certificates live for %s", Signing, took, c.ttl)
+	}
+	if !strings.Contains(c.log.String(), "somebody asked not to wait any longer") {
+		t.Error("the log does not say what was not waited for")
+	}
+}
+
 func TestRotationNeedsAController(t *testing.T) {
 	c := newCluster(t)
 	err := c.remote().Rotate(t.Context(), "first")

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -89,6 +90,19 @@ func (w *watches) request() string {
 	return held.Annotations[AnnotationRotate]
 }
 
+// forced returns the epoch whose phase somebody wants to end, 0 where nobody does.
+func (w *watches) forced() int64 {
+	held, ok := get[*corev1.ConfigMap](w.own, w.namespace, ConfigMap)
+	if !ok {
+		return 0
+	}
+	epoch, err := strconv.ParseInt(held.Annotations[AnnotationForce], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return epoch
+}
+
 // Remote is the certificate authority of a mesh, for who looks on from outside. It
 // needs no right to read a Secret.
 type Remote struct {
@@ -113,7 +127,17 @@ func (r *Remote) Status(ctx context.Context) (*Status, error) {
 // Rotate asks the leader for another root, by a name that no earlier request had,
 // such as the time. It takes effect when the roots are stable.
 func (r *Remote) Rotate(ctx context.Context, request string) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{AnnotationRotate: request}}})
+	return r.annotate(ctx, AnnotationRotate, request)
+}
+
+// Force has the leader end the phase of an epoch, whatever it waits for. Whoever was
+// not reached is refused by others, and refuses them, until it renews its certificate.
+func (r *Remote) Force(ctx context.Context, epoch int64) error {
+	return r.annotate(ctx, AnnotationForce, strconv.FormatInt(epoch, 10))
+}
+
+func (r *Remote) annotate(ctx context.Context, name, value string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{name: value}}})
 	if err != nil {
 		return err
 	}
