@@ -206,6 +206,7 @@ func (c *ControlPlane) Push() *mesh.Mesh {
 	c.pushed = *snapshot
 	c.epochs = withdraw(c.epochs, c.mesh, m)
 	c.mesh = m
+	c.forgetClosed()
 	proxies := c.proxies(m)
 	c.makeViews(proxies, c.renderer.RenderList(m, proxies, c.epochs))
 	rendered := time.Now()

@@ -29,7 +29,9 @@ type servedPort struct {
 
 // stray takes over that a proxy came with other rules than it should have. Nobody
 // was there to tell whether something was withdrawn in between, so all that is open
-// at these ports is closed (AC-17), once for every state of the account's policy.
+// at these ports is closed (AC-17), once for every state of the account's policy. What
+// the account does not serve needs nothing: chains that are gone are drained by that
+// alone. Nor does it let a proxy name ports without end.
 func (c *ControlPlane) stray(node string, names []string) {
 	namespace, name, _ := strings.Cut(node, "/")
 	pod, found := c.config.Store.Snapshot().Pods.Get(namespace, name)
@@ -44,6 +46,9 @@ func (c *ControlPlane) stray(node string, names []string) {
 	}
 	policy := c.mesh.Policy(account)
 	for port := range portsOf(names) {
+		if !serves(c.mesh, account, port) {
+			continue
+		}
 		key := servedPort{account, port}
 		if last, done := c.closed[key]; done && last == policy {
 			continue
@@ -53,6 +58,21 @@ func (c *ControlPlane) stray(node string, names []string) {
 		c.config.Logger.Info("a proxy missed a change of its rules; what is open there is closed", "node", node, "account", account.String(), "port", port)
 		c.Changed()
 	}
+}
+
+// serves tells whether pods of the account have the port.
+func serves(m *mesh.Mesh, account mesh.Account, port uint16) bool {
+	return slices.ContainsFunc(m.Workloads, func(w *mesh.Workload) bool {
+		return w.Account == account && slices.ContainsFunc(w.Ports, func(p mesh.InboundPort) bool { return p.Number == port })
+	})
+}
+
+// forgetClosed forgets what was closed for a policy that is another one by now, and
+// at ports that are gone.
+func (c *ControlPlane) forgetClosed() {
+	maps.DeleteFunc(c.closed, func(at servedPort, policy *mesh.Policy) bool {
+		return c.mesh.Policy(at.account) != policy || !serves(c.mesh, at.account, at.port)
+	})
 }
 
 // portsOf are the ports that the names of rules are about.

@@ -63,6 +63,20 @@ func TestStrayProxyIsDrained(t *testing.T) {
 	if got := epoch(); got != first {
 		t.Error("the second proxy of the same policy closes connections again")
 	}
+	resume(ctx, t, c, listener.Addr().String(), account, node, map[string]string{"access|65000": "of another time"})
+	closed := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.closed)
+	}
+	if n := closed(); n != 1 {
+		t.Errorf("%d ports were closed, with one that nobody has", n)
+	}
+	s.Replace(nil)
+	c.Push()
+	if n := closed(); n != 0 {
+		t.Errorf("%d ports are remembered of a mesh that is gone", n)
+	}
 }
 
 // servedRules finds a proxy with rules for a port.
