@@ -13,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -34,13 +35,16 @@ type cluster struct {
 	dir, kubeconfig string
 }
 
+// startPatience bounds the start and the end of an API server.
+const startPatience = time.Minute
+
 func startCluster() (*cluster, error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		return nil, errors.New("KUBEBUILDER_ASSETS does not name a folder with kube-apiserver and etcd; make bench sets it, and by hand: " +
 			"export KUBEBUILDER_ASSETS=$(cd ../test/cluster && go run . assets)")
 	}
 	log.SetLogger(logr.Discard())
-	c := &cluster{environment: &envtest.Environment{}}
+	c := &cluster{environment: &envtest.Environment{ControlPlaneStartTimeout: startPatience, ControlPlaneStopTimeout: startPatience}}
 	// As many Services as there may be do not fit into what is usual for tests.
 	c.environment.ControlPlane.GetAPIServer().Configure().Set("service-cluster-ip-range", "10.96.0.0/16")
 	config, err := c.environment.Start()
@@ -79,19 +83,19 @@ func (c *cluster) stop() {
 }
 
 // create puts the world into the cluster, and says now and then how far it is.
-func (c *cluster) create(ctx context.Context, w *kubeWorld) error {
+func (c *cluster) create(ctx context.Context, w *kubeWorld, say func(string, ...any)) error {
 	for _, namespace := range w.namespaces {
 		if err := c.client.Create(ctx, namespace); err != nil {
 			return err
 		}
 	}
 	var done atomic.Int64
-	began, all := time.Now(), len(w.objects)+len(w.pods)
+	all := len(w.objects) + len(w.pods)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(32)
 	created := func(err error) error {
 		if n := done.Add(1); err == nil && n%2000 == 0 {
-			fmt.Fprintf(os.Stderr, "created %d of %d objects in %s\n", n, all, time.Since(began).Round(time.Second))
+			say("created %d of %d objects", n, all)
 		}
 		return err
 	}
@@ -124,6 +128,19 @@ func (c *cluster) reweigh(ctx context.Context, s *split.TrafficSplit, weight int
 		return time.Time{}, err
 	}
 	err = c.client.Patch(ctx, &split.TrafficSplit{ObjectMeta: s.ObjectMeta}, ctrlclient.RawPatch(types.MergePatchType, patch))
+	return time.Now(), err
+}
+
+// setReady says, in a kubelet's place, whether a pod is ready, and returns when the
+// API server has said that it knows.
+func (c *cluster) setReady(ctx context.Context, pod *corev1.Pod, ready bool) (time.Time, error) {
+	status := corev1.ConditionFalse
+	if ready {
+		status = corev1.ConditionTrue
+	}
+	patch := fmt.Sprintf(`{"status":{"conditions":[{"type":%q,"status":%q}]}}`, corev1.PodReady, status)
+	err := c.client.Status().Patch(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}},
+		ctrlclient.RawPatch(types.StrategicMergePatchType, []byte(patch)))
 	return time.Now(), err
 }
 

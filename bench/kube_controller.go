@@ -114,9 +114,9 @@ func (p *controllerProcess) inStep(ctx context.Context, proxies int) error {
 
 // written waits until every object has its status: nothing has waited to be
 // written for a while, by the one replica that writes.
-func (p *controllerProcess) written(ctx context.Context) error {
+func (p *controllerProcess) written(ctx context.Context, say func(string, ...any)) error {
 	const calm = 5 * time.Second
-	since := time.Time{}
+	since, said := time.Time{}, time.Now()
 	return eventually(ctx, 5*time.Minute, func() error {
 		leads, errLeads := p.gauge(ctx, "smi_controller_leader")
 		pushed, errPushed := p.gauge(ctx, `smi_controller_step_seconds_count{step="publish"}`)
@@ -126,6 +126,10 @@ func (p *controllerProcess) written(ctx context.Context) error {
 			return err
 		case leads == 0 || pushed == 0 || waiting > 0:
 			since = time.Time{}
+			if time.Since(said) > calm {
+				said = time.Now()
+				say("the status of %d objects is to be written", int(waiting))
+			}
 			return fmt.Errorf("the status of %d objects is to be written", int(waiting))
 		case since.IsZero():
 			since = time.Now()

@@ -35,6 +35,16 @@ type kubeWorld struct {
 	// pods are meshed, as the injector leaves them, and have their status.
 	pods  []*corev1.Pod
 	split *split.TrafficSplit
+	// behindSplit is a pod of the split's root, which everybody may call; called is one
+	// that only a few may.
+	behindSplit *corev1.Pod
+	called      calledPod
+}
+
+// calledPod is a pod, and how many proxies may call it.
+type calledPod struct {
+	pod     *corev1.Pod
+	callers int
 }
 
 // kubeSources is how many sources a TrafficTarget of everybody has: about what a
@@ -78,10 +88,32 @@ func newKubeWorld(size kubeSize) (*kubeWorld, error) {
 	for _, backend := range w.split.Spec.Backends {
 		w.objects = append(w.objects, forEverybody(base, w.split.Namespace, backend.Service)...)
 	}
+	w.behindSplit = w.podOf(w.split.Spec.Service)
+	w.called = w.callsOf(base, base.Services[size.services/2].Name, size)
 	for n := range (len(w.pods) + podsPerNode - 1) / podsPerNode {
 		w.objects = append(w.objects, node(n))
 	}
 	return w, nil
+}
+
+// podOf is the first pod of a Service.
+func (w *kubeWorld) podOf(service string) *corev1.Pod {
+	return w.pods[slices.IndexFunc(w.pods, func(p *corev1.Pod) bool { return p.Spec.ServiceAccountName == service })]
+}
+
+// callsOf is the first pod of a Service that is not part of the split, and how many
+// pods the accounts have that may call it.
+func (w *kubeWorld) callsOf(base *scaletest.World, service string, size kubeSize) calledPod {
+	sources := map[access.IdentityBindingSubject]bool{}
+	for _, t := range base.Targets {
+		if t.Spec.Destination.Name != service {
+			continue
+		}
+		for _, source := range t.Spec.Sources {
+			sources[source] = true
+		}
+	}
+	return calledPod{w.podOf(service), len(sources) * size.pods}
 }
 
 // podsPerNode are fewer than what a node takes by default.

@@ -31,12 +31,18 @@ var suites = []suite{
 type bench struct {
 	// quick halves sizes and rounds: good for a look, not for a figure.
 	quick bool
-	out   *report
+	// sizes are those of the growing cluster.
+	sizes []kubeSize
+	// profiles is the folder for profiles of a cluster's controller; "" for none.
+	profiles string
+	out      *report
 }
 
 const usage = `usage: bench [-quick] [all | compile | xds | latency | access | kube | kube-growth ...]
 
-  -quick   smaller sizes and fewer rounds: about four minutes for all
+  -quick             smaller sizes and fewer rounds: about four minutes for all
+  -proxies N,...     sizes of kube-growth (1000,5000,10000; with -quick 250,1000)
+  -profile FOLDER    keep profiles of the controller of kube and kube-growth there
 `
 
 func main() {
@@ -46,9 +52,21 @@ func main() {
 		}
 	}
 	quick := flag.Bool("quick", false, "smaller sizes and fewer rounds")
+	proxies := flag.String("proxies", "", "sizes of kube-growth")
+	profiles := flag.String("profile", "", "folder for profiles")
 	flag.Usage = func() { fmt.Fprint(os.Stderr, usage) }
 	flag.Parse()
 	chosen, err := choose(flag.Args())
+	if err != nil {
+		exit(err)
+	}
+	if *proxies == "" {
+		*proxies = "1000,5000,10000"
+		if *quick {
+			*proxies = "250,1000"
+		}
+	}
+	sizes, err := growingSizes(*proxies)
 	if err != nil {
 		exit(err)
 	}
@@ -56,7 +74,7 @@ func main() {
 	defer stop()
 	// What is under way ends first; a second interrupt ends it at once.
 	context.AfterFunc(ctx, stop)
-	b := &bench{quick: *quick, out: newReport(os.Stdout)}
+	b := &bench{quick: *quick, sizes: sizes, profiles: *profiles, out: newReport(os.Stdout)}
 	b.out.machine()
 	for _, s := range chosen {
 		b.out.title(s.name, s.about)
