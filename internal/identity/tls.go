@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/smi-project/smi/mesh"
@@ -35,15 +36,34 @@ func (b *Bundle) verify(chain []*x509.Certificate, now time.Time) (mesh.Principa
 	for _, c := range chain[1:] {
 		between.AddCert(c)
 	}
-	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
-		_, err := chain[0].Verify(x509.VerifyOptions{
-			Roots: b.Pool(), Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage},
-		})
-		if err != nil {
-			return "", fmt.Errorf("the certificate does not chain to a root of the trust domain %s: %w", b.TrustDomain(), err)
-		}
+	// Usages are looked at afterwards: what costs is to verify signatures, and to ask
+	// for one usage after the other would do so for each.
+	chains, err := chain[0].Verify(x509.VerifyOptions{
+		Roots: b.Pool(), Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	if err == nil && !slices.ContainsFunc(chains, servesBoth) {
+		err = x509.CertificateInvalidError{Cert: chain[0], Reason: x509.IncompatibleUsage}
+	}
+	if err != nil {
+		return "", fmt.Errorf("the certificate does not chain to a root of the trust domain %s: %w", b.TrustDomain(), err)
 	}
 	return leafPrincipal(b.domain, chain[0])
+}
+
+// servesBoth tells whether no certificate of a chain keeps its peer from acting as a
+// server or as a client. One that names no usage has all of them.
+func servesBoth(chain []*x509.Certificate) bool {
+	for _, c := range chain {
+		if len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 || slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny) {
+			continue
+		}
+		for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+			if !slices.Contains(c.ExtKeyUsage, usage) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Holder holds a current SVID, as Keeper does.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"io"
 	"math/big"
@@ -93,9 +94,52 @@ func TestPeerPrincipal(t *testing.T) {
 	if _, err := ca.Bundle().PeerPrincipal(tls.ConnectionState{}); !errors.Is(err, ErrNoCertificate) {
 		t.Errorf("without a certificate: %v; want ErrNoCertificate", err)
 	}
+	// Who signs for a peer may keep it from one of both uses as well.
+	for name, usages := range map[string][]x509.ExtKeyUsage{"for servers": {x509.ExtKeyUsageServerAuth}, "for both": {x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}} {
+		bundle, chain := throughIntermediate(t, usages)
+		_, err := bundle.PeerPrincipal(tls.ConnectionState{PeerCertificates: chain})
+		if want := len(usages) == 2; (err == nil) != want {
+			t.Errorf("signed by a certificate %s: %v; accepted should be %t", name, err, want)
+		}
+	}
 	many := make([]*x509.Certificate, maxCertificates+1)
 	_, err := ca.Bundle().PeerPrincipal(tls.ConnectionState{PeerCertificates: many})
 	wantError(t, err, "at most")
+}
+
+// throughIntermediate is a peer's chain by way of an authority that may sign for
+// these uses alone, and the bundle that has its root.
+func throughIntermediate(t *testing.T, usages []x509.ExtKeyUsage) (*Bundle, []*x509.Certificate) {
+	t.Helper()
+	key, _, err := newRequest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := func(template, parent *x509.Certificate) *x509.Certificate {
+		der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cert
+	}
+	authority := func(name string, usages []x509.ExtKeyUsage) *x509.Certificate {
+		return &x509.Certificate{
+			SerialNumber: big.NewInt(8), Subject: pkix.Name{CommonName: name}, ExtKeyUsage: usages,
+			NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+			IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		}
+	}
+	root := signed(authority("root", nil), authority("root", nil))
+	between := signed(authority("between", usages), root)
+	bundle, err := NewBundle(domain, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bundle, []*x509.Certificate{signed(leaf(t, newTestCA(t), func(*x509.Certificate) {}), between), between}
 }
 
 // handshake connects client and server and returns both sides' errors.
