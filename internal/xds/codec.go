@@ -33,17 +33,23 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	return c.CodecV2.Marshal(v)
 }
 
+// maxHead is more than the numbers in the head of a resource take, and than what a
+// response begins with unless it removes something.
+const maxHead = 128
+
 // marshal writes the wire form. The fields are those of
 // envoy.service.discovery.v3.DeltaDiscoveryResponse: system_version_info 1,
 // resources 2, type_url 4, nonce 5, removed_resources 6.
 func (r *response) marshal() mem.BufferSlice {
 	const fieldVersion, fieldResources, fieldType, fieldNonce, fieldRemoved = 1, 2, 4, 5, 6
-	parts := 1
+	parts, heads := 1, maxHead
 	for _, resource := range r.resources {
 		parts += 1 + len(resource.Body)
+		heads += maxHead + len(resource.Type) + len(resource.Name) + len(resource.Version)
 	}
 	buffers := make(mem.BufferSlice, 0, parts)
-	var head []byte
+	// The heads of all resources lie in one piece of memory.
+	head := make([]byte, 0, heads)
 	head = appendString(head, fieldVersion, r.version)
 	head = appendString(head, fieldType, typeURLs[r.kind])
 	head = appendString(head, fieldNonce, r.nonce)
@@ -53,11 +59,11 @@ func (r *response) marshal() mem.BufferSlice {
 	for _, resource := range r.resources {
 		head = protowire.AppendTag(head, fieldResources, protowire.BytesType)
 		head = appendResource(head, resource)
-		buffers = append(buffers, mem.SliceBuffer(head))
+		buffers = append(buffers, mem.SliceBuffer(head[:len(head):len(head)]))
 		for _, part := range resource.Body {
 			buffers = append(buffers, mem.SliceBuffer(part))
 		}
-		head = nil
+		head = head[len(head):]
 	}
 	if len(head) > 0 {
 		buffers = append(buffers, mem.SliceBuffer(head))

@@ -171,11 +171,14 @@ func TestRefusals(t *testing.T) {
 	if n := strings.Count(f.log.String(), "address is in use"); n != 1 {
 		t.Errorf("the refusal was logged %d times, want once:\n%s", n, f.log)
 	}
+	// Waiting ends when all else was acknowledged.
+	for _, node := range []string{"ns/pod", "ns/second"} {
+		if err := f.Wait(context.Background(), node); err == nil || !strings.Contains(err.Error(), "proxy "+node+": Listener a refused: address is in use") {
+			t.Errorf("Wait returned %v", err)
+		}
+	}
 	if status := f.Status(); status[0].LastError != "Listener a refused: address is in use" || status[0].Synced || status[0].Pending != 0 {
 		t.Errorf("status: %+v", status[0])
-	}
-	if err := f.Wait(context.Background(), "ns/second"); err == nil || !strings.Contains(err.Error(), "proxy ns/second: Listener a refused: address is in use") {
-		t.Errorf("Wait returned %v", err)
 	}
 
 	both(view("Listener a@3"))

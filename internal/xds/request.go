@@ -70,9 +70,13 @@ func (s *session) request(req *discovery.DeltaDiscoveryRequest) (*nack, error) {
 // open begins a subscription with the first request of a kind.
 func (s *session) open(k kind, req *discovery.DeltaDiscoveryRequest) {
 	everything := k.collection() && len(req.GetResourceNamesSubscribe()) == 0
+	names := len(req.GetResourceNamesSubscribe())
+	if everything {
+		names = len(s.latest.list(k))
+	}
 	s.subscriptions[k] = &subscription{
 		kind: k, wildcard: everything, owed: everything, stale: true,
-		held: make(map[string]entry, len(req.GetResourceNamesSubscribe())),
+		held: make(map[string]entry, names),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -123,10 +124,19 @@ func (s *Server) Publish(views map[string]*View) {
 		s.forget(views)
 	}
 	s.mu.Unlock()
-	for _, st := range touched {
+	for i, st := range touched {
 		go st.flush()
+		// What was started goes first. A change for thousands of proxies would otherwise
+		// have a stack and a buffer in use for each of them at the same moment.
+		if i%flushedAtOnce == flushedAtOnce-1 {
+			runtime.Gosched()
+		}
 	}
 }
+
+// flushedAtOnce is about how many streams a publication has sent at the same time.
+// None waits for another one: a stream that cannot send keeps its own goroutine.
+const flushedAtOnce = 64
 
 // forget drops the views of nodes that are gone, and those nodes themselves that
 // have no stream.
@@ -228,18 +238,18 @@ func (s *Server) authorize(ctx context.Context, principal mesh.Principal, id str
 
 // Options are those that a gRPC server needs for a Server to be registered with
 // it: the wire format of responses depends on them. They keep a connected proxy
-// below 100 kB: buffers are small, or go back when all was written, and windows do
-// not grow.
+// below 100 kB: what comes in has the buffer of TLS and no second one, what goes out
+// gives its buffer back when all was written, and windows do not grow.
 func Options(creds credentials.TransportCredentials) []grpc.ServerOption {
-	const buffer, sharedBuffer, window = 4 << 10, 16 << 10, 64 << 10
+	const sharedBuffer, window, headers = 16 << 10, 64 << 10, 4 << 10
 	return []grpc.ServerOption{
 		grpc.Creds(creds),
 		grpc.ForceServerCodecV2(newCodec()),
-		grpc.ReadBufferSize(buffer),
+		grpc.ReadBufferSize(0),
 		grpc.WriteBufferSize(sharedBuffer),
 		grpc.StaticStreamWindowSize(window),
 		grpc.StaticConnWindowSize(window),
-		grpc.HeaderTableSize(buffer),
+		grpc.HeaderTableSize(headers),
 		grpc.MaxHeaderListSize(16 << 10),
 		grpc.MaxRecvMsgSize(2 << 20),
 		grpc.MaxConcurrentStreams(8),

@@ -150,6 +150,9 @@ func (s *subscription) take(which selection) *sent {
 		return nil
 	}
 	out := &sent{}
+	if s.limit == 0 && !which.access && len(s.updates) > 0 {
+		out.resources = make([]*envoy.Resource, 0, len(s.updates))
+	}
 	allowed := func(name string) bool { return !which.access || strings.HasPrefix(name, AccessPrefix) }
 	s.updates = slices.DeleteFunc(s.updates, func(r *envoy.Resource) bool {
 		take := allowed(r.Name) && (s.limit == 0 || len(out.resources) < s.limit)
