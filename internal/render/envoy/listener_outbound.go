@@ -23,13 +23,14 @@ type upstreamInputs struct {
 	cluster bool
 	address string
 	local   uint16
-	source  mesh.Principal
-	shared  *upstreamChains
+	// sender begins each filter chain.
+	sender *piece
+	shared *upstreamChains
 }
 
 // buildUpstream is the listener on the sidecar that stands for a Service's
 // port. The application speaks plaintext to it.
-func buildUpstream(p *parts, in upstreamInputs) *Resource {
+func buildUpstream(_ *parts, in upstreamInputs) *Resource {
 	l := &listenerv3.Listener{
 		Name:             outboundName(in.shared.key),
 		Address:          socketAddress(in.address, in.local),
@@ -50,7 +51,7 @@ func buildUpstream(p *parts, in upstreamInputs) *Resource {
 	a := newAssembly(1 + 2*len(in.shared.chains))
 	a.fields(newPiece(l))
 	for _, c := range in.shared.chains {
-		a.message(fieldFilterChains, p.ownHead(c.name, in.source), c.rest)
+		a.message(fieldFilterChains, *in.sender, c)
 	}
 	return a.piece().resource(l.Name, typeURL(l))
 }
@@ -58,14 +59,9 @@ func buildUpstream(p *parts, in upstreamInputs) *Resource {
 // upstreamChains are the filter chains of a Service's port but for who sends,
 // the same for all who do. Most of a listener is in them.
 type upstreamChains struct {
-	key    portKey
-	chains []namedChain
-}
-
-// namedChain is a filter chain without its name and its first filter.
-type namedChain struct {
-	name string
-	rest piece
+	key portKey
+	// chains lack their first filter, which is the sender's.
+	chains []piece
 }
 
 type upstreamChainsInputs struct {
@@ -76,7 +72,7 @@ type upstreamChainsInputs struct {
 func buildUpstreamChains(p *parts, in upstreamChainsInputs) *upstreamChains {
 	c := &upstreamChains{key: in.key}
 	add := func(name string, filter *listenerv3.Filter) {
-		c.chains = append(c.chains, namedChain{name, newPiece(&listenerv3.FilterChain{Filters: []*listenerv3.Filter{filter}})})
+		c.chains = append(c.chains, newPiece(&listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{filter}}))
 	}
 	if in.protocol != mesh.TCP {
 		add(chainHTTP, httpManagerFilter(p.httpManager(httpConfig{

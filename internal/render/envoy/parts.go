@@ -44,15 +44,16 @@ type parts struct {
 	proxyHTTP piece
 	// proxyRoutes are the routes of a class that reaches nothing.
 	proxyRoutes piece
-	// senders are filter chains that state who sends, and nothing more; their holes
-	// are their name, the principal and its server name.
-	senders *template
+	// sender is a filter chain that states who sends, and nothing more; its holes are
+	// the principal and its server name.
+	sender *template
 	// refused is what chains that deliver nothing have beside their heads.
 	refused piece
 	// closedPorts are the chains of ports that no rule opens.
 	closedPorts []chain
-	// closedPods are the chains of what is called by an address and may not be.
-	closedPods []namedChain
+	// closedPods are the chains of what is called by an address and may not be, without
+	// their first filter, which is the sender's.
+	closedPods []piece
 	// refusedLog records connections that no filter chain took.
 	refusedLog []*accesslogv3.AccessLog
 }
@@ -82,7 +83,7 @@ func newParts(o Options) *parts {
 	p.proxyRoutes = newPiece(&routev3.RouteConfiguration{
 		Name: ProxyName, VirtualHosts: []*routev3.VirtualHost{everythingElse}, ValidateClusters: no(),
 	})
-	p.senders = newTemplate(&listenerv3.FilterChain{Name: hole(1), Filters: []*listenerv3.Filter{identityFilter(hole(2), hole(3))}})
+	p.sender = newTemplate(&listenerv3.FilterChain{Filters: []*listenerv3.Filter{identityFilter(hole(1), hole(2))}})
 	p.refused = refused(p)
 	p.closedPorts, p.closedPods = closedPorts(p), closedPods(p)
 	p.proxyHTTP = newPiece(&listenerv3.FilterChain{Filters: []*listenerv3.Filter{httpManagerFilter(p.httpManager(httpConfig{
@@ -91,7 +92,9 @@ func newParts(o Options) *parts {
 	return p
 }
 
-// ownHead is a filter chain's name, and the filter that states who sends.
-func (p *parts) ownHead(name string, source mesh.Principal) piece {
-	return p.senders.piece(name, string(source), SourceName(source))
+// buildSender is the first filter of all that one source sends through: it states
+// who that is. All chains of the source have it in memory once.
+func buildSender(p *parts, source mesh.Principal) *piece {
+	sender := p.sender.piece(string(source), SourceName(source))
+	return &sender
 }

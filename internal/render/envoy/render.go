@@ -31,6 +31,7 @@ type Renderer struct {
 	clusters       *memo[clusterInputs, *Resource]
 	upstreams      *memo[upstreamInputs, *Resource]
 	upstreamChains *memo[upstreamChainsInputs, *upstreamChains]
+	senders        *memo[mesh.Principal, *piece]
 	proxyHosts     *memo[*mesh.ServicePort, piece]
 	ownNames       *memo[portKey, piece]
 	proxies        *memo[proxyInputs, *Resource]
@@ -40,13 +41,14 @@ type Renderer struct {
 
 	captures    *memo[captureInputs, *Resource]
 	passthrough *memo[struct{}, *Resource]
-	podChains   *memo[mesh.Account, namedChain]
+	podChains   *memo[mesh.Account, piece]
 	podClusters *memo[mesh.Account, *Resource]
 	// sidecars are the resources of the classes of a cluster, in this rendering.
 	// same are their listeners by version.
 	sidecars    map[sidecarKey][]*Resource
 	same        map[string]*memoEntry[*Resource]
 	podsReached map[mesh.Principal]*podsReached
+	served      map[servedKey]*served
 
 	outsideRoutes   *memo[outsideInputs, *Resource]
 	outsideListener *memo[struct{}, *Resource]
@@ -126,8 +128,10 @@ func New(o Options) *Renderer {
 		refused:         newMemo(buildRefused),
 		clusters:        newMemo(buildCluster),
 		upstreams:       newMemo(buildUpstream),
+		senders:         newMemo(buildSender),
 		upstreamChains:  newMemo(buildUpstreamChains),
 		podsReached:     map[mesh.Principal]*podsReached{},
+		served:          map[servedKey]*served{},
 		proxyHosts:      newMemo(buildProxyHost),
 		ownNames:        newMemo(buildOwnNames),
 		proxies:         newMemo(buildProxy),
@@ -282,7 +286,7 @@ func (r *Renderer) appendInbound(out []*Resource, p *Proxy, port mesh.InboundPor
 	chains := r.portChains.get(r, portChainsInputs{port.Number, port.Protocol, false})
 	granted := r.portGrants.get(r, portGrantsInputs{w.Policy, port.Number, port.Protocol == mesh.TCP})
 	spread := r.spreads.get(r, spreadInputs{granted, epochs.port(port.Number)})
-	out = r.appendRules(out, w, port, portRules{granted, spread})
+	out = r.appendRules(out, w.Mode, port, portRules{granted, spread})
 	out = append(out,
 		r.applications.get(r, applicationInputs{p.Placement.AppAddress, port.Number, port.Protocol}),
 		r.inbound.get(r, inboundInputs{p.Placement.SidecarAddress, port, w.Mode, spread, chains}),
@@ -304,8 +308,8 @@ type portRules struct {
 // for a port that declares nothing, although none of its chains asks for them: it
 // may have declared HTTP a moment ago, and what peers keep open from then needs
 // rules until it has drained.
-func (r *Renderer) appendRules(out []*Resource, w *mesh.Workload, port mesh.InboundPort, of portRules) []*Resource {
-	in := accessInputs{of.granted, port, w.Mode}
+func (r *Renderer) appendRules(out []*Resource, mode mesh.Mode, port mesh.InboundPort, of portRules) []*Resource {
+	in := accessInputs{of.granted, port, mode}
 	if port.Protocol != mesh.TCP {
 		out = append(out, r.access.get(r, in))
 	}
@@ -360,6 +364,7 @@ func (r *Renderer) appendUpstreams(out []*Resource, m *mesh.Mesh, p *Proxy, sour
 	if len(p.Placement.Upstreams) == 0 {
 		return out
 	}
+	sender := r.senders.get(r, source)
 	reaches := make(map[portKey]bool, len(p.Workload.Reaches))
 	for _, sp := range p.Workload.Reaches {
 		reaches[keyOf(sp)] = true
@@ -370,7 +375,7 @@ func (r *Renderer) appendUpstreams(out []*Resource, m *mesh.Mesh, p *Proxy, sour
 			if !ok || sp.Protocol == mesh.UDP {
 				continue
 			}
-			in := upstreamInputs{false, p.Placement.SidecarAddress, local, source, r.upstreamChains.get(r, upstreamChainsInputs{keyOf(sp), sp.Protocol})}
+			in := upstreamInputs{false, p.Placement.SidecarAddress, local, sender, r.upstreamChains.get(r, upstreamChainsInputs{keyOf(sp), sp.Protocol})}
 			out = append(out, r.upstreams.get(r, in))
 			var u *upstreamResources
 			if reaches[keyOf(sp)] {

@@ -29,34 +29,75 @@ func (r *Renderer) renderSidecar(m *mesh.Mesh, n *node) []*Resource {
 		r.captures.get(r, captureInputs{n.shared.addresses, key.ipv6}),
 		r.internal.get(r, pods),
 	}
-	out = r.appendCaptured(out, key)
+	out = append(out, r.servedBy(n, servedInputs{n.workload.Policy, n.workload.Mode, n.workload.Ports, n.epochs, key.ipv6})...)
 	out = r.appendServices(out, m, n)
 	out = r.appendPods(out, n.workload)
 	r.sidecars[key] = out
 	return out
 }
 
-// appendCaptured adds what serves the ports of a pod.
-func (r *Renderer) appendCaptured(out []*Resource, key sidecarKey) []*Resource {
-	w := key.workload
+// servedInputs are what the ports of a pod and their rules depend on. Most changes
+// are of what a class reaches, and of none of these.
+type servedInputs struct {
+	policy *mesh.Policy
+	mode   mesh.Mode
+	ports  []mesh.InboundPort
+	epochs *accountEpochs
+	ipv6   bool
+}
+
+func (i servedInputs) equal(o servedInputs) bool {
+	return i.policy == o.policy && i.mode == o.mode && slices.Equal(i.ports, o.ports) && i.epochs == o.epochs && i.ipv6 == o.ipv6
+}
+
+// servedKey is a class, in both of its forms.
+type servedKey struct {
+	workload string
+	ipv6     bool
+}
+
+// served is what serves the ports of a class, as it was built from the inputs. What
+// it was put together from may be forgotten meanwhile.
+type served struct {
+	inputs    servedInputs
+	resources []*Resource
+	used      uint64
+}
+
+// servedBy returns what serves the ports of a pod.
+func (r *Renderer) servedBy(n *node, in servedInputs) []*Resource {
+	key := servedKey{n.workload.ID, in.ipv6}
+	of := r.served[key]
+	if of == nil || !of.inputs.equal(in) {
+		of = &served{inputs: in, resources: r.serve(in)}
+		r.served[key] = of
+		r.built++
+	}
+	of.used = r.generation
+	return of.resources
+}
+
+// serve builds what serves the ports of a pod.
+func (r *Renderer) serve(in servedInputs) []*Resource {
+	var out []*Resource
 	var chains []chain
-	for _, port := range portsWithPast(w.Ports, key.epochs) {
+	for _, port := range portsWithPast(in.ports, in.epochs) {
 		if port.Protocol == mesh.UDP {
 			continue
 		}
-		in := portChainsInputs{port.Number, port.Protocol, true}
-		shared := r.portChains.get(r, in)
-		granted := r.portGrants.get(r, portGrantsInputs{w.Policy, port.Number, port.Protocol == mesh.TCP})
-		spread := r.spreads.get(r, spreadInputs{granted, key.epochs.port(port.Number)})
-		chains = append(chains, r.portListed.get(r, inboundInputs{port: port, mode: w.Mode, spread: spread, shared: shared})...)
-		out = r.appendRules(out, w, port, portRules{granted, spread})
+		serving := portChainsInputs{port.Number, port.Protocol, true}
+		shared := r.portChains.get(r, serving)
+		granted := r.portGrants.get(r, portGrantsInputs{in.policy, port.Number, port.Protocol == mesh.TCP})
+		spread := r.spreads.get(r, spreadInputs{granted, in.epochs.port(port.Number)})
+		chains = append(chains, r.portListed.get(r, inboundInputs{port: port, mode: in.mode, spread: spread, shared: shared})...)
+		out = r.appendRules(out, in.mode, port, portRules{granted, spread})
 		if !port.Protocol.SpeaksHTTP() {
 			out = append(out, r.internal.get(r, innerName(port.Number)),
-				r.inner.get(r, innerInputs{w.Policy, port, w.Mode, shared, in.application(), true}),
-				r.grants.get(r, grantInputs{w.Policy, port}))
+				r.inner.get(r, innerInputs{in.policy, port, in.mode, shared, serving.application(), true}),
+				r.grants.get(r, grantInputs{in.policy, port}))
 		}
 	}
-	return append(out, r.shareEqual(captured(r.parts, w, key.ipv6, chains)))
+	return append(out, r.shareEqual(captured(r.parts, in, chains)))
 }
 
 // portsWithPast are a class's ports, and those that it had no more than a grant
@@ -83,7 +124,7 @@ func portsWithPast(ports []mesh.InboundPort, epochs *accountEpochs) []mesh.Inbou
 // appendServices adds the listeners of the Services' ports that a class
 // reaches, and what is behind them.
 func (r *Renderer) appendServices(out []*Resource, m *mesh.Mesh, n *node) []*Resource {
-	source := mesh.PrincipalOf(r.parts.TrustDomain, n.workload.Account)
+	sender := r.senders.get(r, mesh.PrincipalOf(r.parts.TrustDomain, n.workload.Account))
 	clusters := map[portKey]bool{}
 	appendCluster := func(sp *mesh.ServicePort) {
 		if key := keyOf(sp); !clusters[key] && sp.Protocol != mesh.UDP {
@@ -100,7 +141,7 @@ func (r *Renderer) appendServices(out []*Resource, m *mesh.Mesh, n *node) []*Res
 		}
 		appendCluster(sp)
 		for _, address := range service.ClusterIPs {
-			out = append(out, r.upstreams.get(r, upstreamInputs{true, address, sp.Number, source, r.upstreamChains.get(r, upstreamChainsInputs{keyOf(sp), sp.Protocol})}))
+			out = append(out, r.upstreams.get(r, upstreamInputs{true, address, sp.Number, sender, r.upstreamChains.get(r, upstreamChainsInputs{keyOf(sp), sp.Protocol})}))
 		}
 		u := r.reached.get(r, sp)
 		if u.routes != nil {
@@ -117,9 +158,10 @@ func (r *Renderer) appendServices(out []*Resource, m *mesh.Mesh, n *node) []*Res
 }
 
 // podsReached is the listener for calls to pods by their addresses, as it was
-// built for one who sends.
+// built for one who sends, and the accounts that it has chains for.
 type podsReached struct {
 	groups   []*mesh.PodGroup
+	accounts []mesh.Account
 	listener *Resource
 	used     uint64
 }
@@ -127,24 +169,35 @@ type podsReached struct {
 // appendPods adds what calls to pods by their addresses need.
 func (r *Renderer) appendPods(out []*Resource, w *mesh.Workload) []*Resource {
 	source := mesh.PrincipalOf(r.parts.TrustDomain, w.Account)
-	var chains []namedChain
-	known := map[mesh.Account]bool{}
-	for _, g := range w.ReachesPods {
-		if len(g.Addresses) == 0 || known[g.Account] {
-			continue
-		}
-		known[g.Account] = true
-		chains = append(chains, r.podChains.get(r, g.Account))
-		out = append(out, r.podClusters.get(r, g.Account))
-	}
 	of := r.podsReached[source]
 	if of == nil || !slices.Equal(of.groups, w.ReachesPods) {
-		of = &podsReached{groups: w.ReachesPods, listener: podListener(r.parts, source, w.ReachesPods, chains)}
+		of = r.reachPods(source, w.ReachesPods)
 		r.podsReached[source] = of
 		r.built++
 	}
 	of.used = r.generation
+	for _, account := range of.accounts {
+		r.podChains.get(r, account) // is in use
+		out = append(out, r.podClusters.get(r, account))
+	}
 	return append(out, of.listener)
+}
+
+// reachPods builds the listener of one who sends.
+func (r *Renderer) reachPods(source mesh.Principal, groups []*mesh.PodGroup) *podsReached {
+	of := &podsReached{groups: groups}
+	var chains []piece
+	known := map[mesh.Account]bool{}
+	for _, g := range groups {
+		if len(g.Addresses) == 0 || known[g.Account] {
+			continue
+		}
+		known[g.Account] = true
+		of.accounts = append(of.accounts, g.Account)
+		chains = append(chains, r.podChains.get(r, g.Account))
+	}
+	of.listener = podListener(r.parts, r.senders.get(r, source), groups, chains)
+	return of
 }
 
 // shareEqual returns the resource that was made of the same, where there is one.

@@ -27,7 +27,7 @@ var originalDestination = []*listenerv3.ListenerFilter{
 
 // captured is the listener of all ports of a pod. Its chains are those of the
 // ports.
-func captured(p *parts, w *mesh.Workload, ipv6 bool, chains []chain) *Resource {
+func captured(p *parts, in servedInputs, chains []chain) *Resource {
 	l := &listenerv3.Listener{
 		Name:             ListenerInbound,
 		Address:          socketAddress("0.0.0.0", sidecar.PortInbound),
@@ -36,11 +36,11 @@ func captured(p *parts, w *mesh.Workload, ipv6 bool, chains []chain) *Resource {
 		TcpKeepalive:     keepalive.TcpKeepalive,
 		TrafficDirection: corev3.TrafficDirection_INBOUND,
 	}
-	if ipv6 {
+	if in.ipv6 {
 		l.AdditionalAddresses = []*listenerv3.AdditionalAddress{{Address: socketAddress("::", sidecar.PortInbound)}}
 	}
-	if slices.ContainsFunc(w.Ports, func(port mesh.InboundPort) bool {
-		return (port.Plaintext || !w.Mode.Enforced()) && !port.Protocol.SpeaksHTTP()
+	if slices.ContainsFunc(in.ports, func(port mesh.InboundPort) bool {
+		return (port.Plaintext || !in.mode.Enforced()) && !port.Protocol.SpeaksHTTP()
 	}) {
 		// A client that waits for the server to speak shows no TLS. The time is that
 		// of all ports; on those that are for TLS alone, whoever is slower is refused.

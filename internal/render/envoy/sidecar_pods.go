@@ -28,7 +28,7 @@ func buildPodCluster(p *parts, account mesh.Account) *Resource {
 // they are, HTTP included. A connection of the application is then one to that pod
 // and lives as long: a pod that ends, or that asks for the connection to be closed,
 // asks the application itself, which can look for another one.
-func buildPodChain(p *parts, account mesh.Account) namedChain {
+func buildPodChain(p *parts, account mesh.Account) piece {
 	tags := with(clientTags(), tag{TagSide, "client"}, tag{TagDestination, string(mesh.PrincipalOf(p.TrustDomain, account))},
 		tag{TagWorkload, ""}, tag{TagPod, ""}, tag{TagService, ""}, tag{TagBackend, ""}, tag{TagSplit, ""}, tag{TagGrant, ""})
 	proxy := tcpProxy(pods, podsName(account), p.tcpLog(tags))
@@ -38,11 +38,11 @@ func buildPodChain(p *parts, account mesh.Account) namedChain {
 // closedPods are the chains of what is called by an address and may not be. A
 // connection that was refused must not be kept: it would be refused for ever,
 // whatever is granted meanwhile.
-func closedPods(p *parts) []namedChain {
+func closedPods(p *parts) []piece {
 	refused := &routev3.RouteConfiguration{Name: pods, VirtualHosts: []*routev3.VirtualHost{
 		{Name: chainDenied, Domains: []string{"*"}, Routes: []*routev3.Route{refuse("")}},
 	}}
-	return []namedChain{
+	return []piece{
 		podChain(chainHTTP, httpManagerFilter(p.httpManager(httpConfig{
 			stats: pods, routes: refused, forbidden: forbiddenHere, tags: byItsAddress(clientTags()), once: true,
 		}))),
@@ -54,14 +54,15 @@ func closedPods(p *parts) []namedChain {
 // (AC-12): the class knows no Service there.
 func byItsAddress(tags []tag) []tag { return with(tags, tag{TagService, "%DOWNSTREAM_LOCAL_ADDRESS%"}) }
 
-func podChain(name string, filter *listenerv3.Filter) namedChain {
-	return namedChain{name, newPiece(&listenerv3.FilterChain{Filters: []*listenerv3.Filter{filter}})}
+// podChain is a chain without its first filter, which is the sender's.
+func podChain(name string, filter *listenerv3.Filter) piece {
+	return newPiece(&listenerv3.FilterChain{Name: name, Filters: []*listenerv3.Filter{filter}})
 }
 
 // podListener takes what is called by the address of a pod, and what a class
 // does not reach: HTTP gets a 403 there, and other connections are closed
 // (AC-12).
-func podListener(p *parts, source mesh.Principal, groups []*mesh.PodGroup, chains []namedChain) *Resource {
+func podListener(p *parts, sender *piece, groups []*mesh.PodGroup, chains []piece) *Resource {
 	l := &listenerv3.Listener{
 		Name:              pods,
 		ListenerSpecifier: &listenerv3.Listener_InternalListener{InternalListener: &listenerv3.Listener_InternalListenerConfig{}},
@@ -75,7 +76,7 @@ func podListener(p *parts, source mesh.Principal, groups []*mesh.PodGroup, chain
 	a := newAssembly(1 + 2*len(all))
 	a.fields(newPiece(l))
 	for _, c := range all {
-		a.message(fieldFilterChains, p.ownHead(c.name, source), c.rest)
+		a.message(fieldFilterChains, *sender, c)
 	}
 	return a.piece().resource(l.Name, typeURL(l))
 }
