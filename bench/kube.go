@@ -22,7 +22,9 @@ type kubeFigures struct {
 	// rest is the controller's memory some time after that, changed the same after
 	// the changes, most the most that it ever had.
 	rest, changed, most sample
-	changes             []editFigures
+	// file is the part of it that is pages of the program's file.
+	file    sample
+	changes []editFigures
 }
 
 // editFigures are those of a kind of change: from the return of the call until the
@@ -58,6 +60,7 @@ func runKube(ctx context.Context, b *bench) error {
 	b.out.table(changeHead, f.changeRows())
 	b.out.table([]string{"what", "measured"}, [][]string{
 		{"memory of the controller, 10 s after the start", f.rest.spread(mb)},
+		{"of it pages of the program's file", f.file.spread(mb)},
 		{"after the changes", f.changed.spread(mb)},
 		{"the most it ever had", f.most.spread(mb)},
 		{"full start, until the last proxy has everything", f.started.spread(sec)},

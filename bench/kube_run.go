@@ -166,6 +166,7 @@ func (k *kubeRun) round(ctx context.Context, n int) error {
 	case <-time.After(restTime):
 	}
 	k.figures.rest.add(residentBytes(controller.pid()))
+	k.figures.file.add(fileBytes(controller.pid()))
 	if err := <-profiled; err != nil {
 		return err
 	}

@@ -150,6 +150,9 @@ func processorTimeOf(pid int) time.Duration {
 // residentBytes is the memory of a process that is not on disk.
 func residentBytes(pid int) float64 { return memoryOf(pid, "VmRSS") }
 
+// fileBytes are those of it that are pages of files: of the program itself.
+func fileBytes(pid int) float64 { return memoryOf(pid, "RssFile") }
+
 // mostResidentBytes is the most that it ever had.
 func mostResidentBytes(pid int) float64 { return memoryOf(pid, "VmHWM") }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"sync/atomic"
@@ -97,6 +98,12 @@ func (f *fleet) answer(q fleetQuestion) (any, error) {
 	return f.collect(q.Quiet, q.Expect)
 }
 
+// What Envoy offers unless it is configured otherwise: the groups of a key exchange,
+// and the windows of HTTP/2 for a stream and a connection.
+var envoyCurves = []tls.CurveID{tls.X25519, tls.CurveP256}
+
+const envoyStreamWindow, envoyConnectionWindow = 16 << 20, 24 << 20
+
 // prepare makes the proxies. Those of one account share its certificate.
 func (f *fleet) prepare(q fleetQuestion) error {
 	ca, err := identity.LoadCA(identity.Config{TrustDomain: "cluster.local"}, q.CertificatePEM, q.KeyPEM)
@@ -110,7 +117,9 @@ func (f *fleet) prepare(q fleetQuestion) error {
 			if err != nil {
 				return err
 			}
-			shown[n.Account] = credentials.NewTLS(identity.ClientTLS(current{svid}, ca.Bundle(), mesh.PrincipalOf(ca.TrustDomain(), identity.XDSAccount)))
+			config := identity.ClientTLS(current{svid}, ca.Bundle(), mesh.PrincipalOf(ca.TrustDomain(), identity.XDSAccount))
+			config.CurvePreferences = envoyCurves
+			shown[n.Account] = credentials.NewTLS(config)
 		}
 		f.proxies = append(f.proxies, &fleetProxy{fleet: f, node: n.Node, credentials: shown[n.Account]})
 	}
@@ -142,7 +151,8 @@ func (f *fleet) connect(address string) error {
 func (p *fleetProxy) connect(address string) error {
 	connection, err := grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(p.credentials), grpc.WithContextDialer(p.dial),
-		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(4<<10),
+		grpc.WithReadBufferSize(0), grpc.WithWriteBufferSize(4<<10),
+		grpc.WithStaticStreamWindowSize(envoyStreamWindow), grpc.WithStaticConnWindowSize(envoyConnectionWindow),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20), grpc.ForceCodecV2(newReceiving())))
 	if err != nil {
 		return err
