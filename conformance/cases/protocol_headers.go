@@ -67,18 +67,17 @@ var passing = []*conformance.Case{
 	},
 	{
 		ID: "PR-4-retries", Title: "A request that an application has answered is not sent again, however it failed",
-		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.DenialMetrics}, APIs: accessAPIs, Slow: true,
+		Rules: []string{"PR-4"}, Features: []conformance.Feature{conformance.AccessHTTP, conformance.DenialMetrics}, APIs: accessAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("pr_04_retries.yaml")
-			const vault = "smi-apps/vault"
-			before := t.Denials(relay, vault)
+			before := t.Denials(relay, workloadV1)
 			for i, method := range []string{http.MethodGet, http.MethodPost} {
 				failsAtRelay(t, conformance.Client.Get("relay", 80, "/relay").Method(method))
-				t.DenialsReach(relay, vault, before+i+1)
+				t.DenialsReach(relay, workloadV1, before+i+1)
 			}
 			// Others would have come before this one.
 			failsAtRelay(t, conformance.Client.Get("relay", 80, "/relay").Method(http.MethodPut))
-			t.DenialsReach(relay, vault, before+3)
+			t.DenialsReach(relay, workloadV1, before+3)
 		},
 	},
 	{
