@@ -9,6 +9,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/smi-project/smi/internal/identity"
 	"github.com/smi-project/smi/internal/kube/kubetest"
@@ -99,6 +100,17 @@ func TestEveryMeshedNamespaceHasTheRoots(t *testing.T) {
 		t.Fatal(err)
 	}
 	kubetest.Eventually(t, shop)
+	// Held by a finalizer, it cannot be put right, and that is told.
+	held := `{"data":{"roots.pem":"mine"},"immutable":true,"metadata":{"finalizers":["example.org/held"]}}`
+	if _, err := configMaps.Patch(t.Context(), sidecar.RootsConfigMap, types.MergePatchType, []byte(held), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.until(Stable, `the finalizers ["example.org/held"] keep it from being made anew`)
+	if _, err := configMaps.Patch(t.Context(), sidecar.RootsConfigMap, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	kubetest.Eventually(t, shop)
+	c.until(Stable, "")
 
 	if c.roots(t.Context(), "other") != "" || c.roots(t.Context(), system) != "" {
 		t.Error("a namespace outside the mesh has the roots")

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/smi-project/smi/internal/identity"
 	"github.com/smi-project/smi/internal/sidecar"
@@ -93,15 +94,14 @@ func isRoots(held *corev1.ConfigMap, text string) bool {
 func (k *Keeper) writeRoots(ctx context.Context, namespace string, held *corev1.ConfigMap, text string) error {
 	configMaps := k.options.Client.CoreV1().ConfigMaps(namespace)
 	if held == nil {
-		made := &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Name: sidecar.RootsConfigMap, Namespace: namespace, Labels: map[string]string{labelManaged: valueManaged}},
-			Data:       map[string]string{sidecar.RootsKey: text},
-		}
-		_, err := configMaps.Create(ctx, made, metav1.CreateOptions{FieldManager: fieldManager})
-		return ignore(err, apierrors.IsAlreadyExists)
+		// Applied and not created, since a name can restrict the permission for that.
+		made := applycorev1.ConfigMap(sidecar.RootsConfigMap, namespace).
+			WithLabels(map[string]string{labelManaged: valueManaged}).WithData(map[string]string{sidecar.RootsKey: text})
+		_, err := configMaps.Apply(ctx, made, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+		return err
 	}
 	if held.Immutable != nil && *held.Immutable {
-		return k.deleteRoots(ctx, held) // It is made anew when it is gone.
+		return k.replaceRoots(ctx, held)
 	}
 	changed := held.DeepCopy()
 	changed.Labels = maps.Clone(changed.Labels)
@@ -112,6 +112,21 @@ func (k *Keeper) writeRoots(ctx context.Context, namespace string, held *corev1.
 	changed.Data, changed.BinaryData = map[string]string{sidecar.RootsKey: text}, nil
 	_, err := configMaps.Update(ctx, changed, metav1.UpdateOptions{FieldManager: fieldManager})
 	return ignore(err, apierrors.IsNotFound)
+}
+
+// replaceRoots deletes what somebody has made immutable, so that it can be made anew.
+// Until it is, the namespace does not have the roots: its owner can see to that for
+// as long as he likes, and what waits for it has to know.
+func (k *Keeper) replaceRoots(ctx context.Context, held *corev1.ConfigMap) error {
+	if held.DeletionTimestamp == nil {
+		if err := k.deleteRoots(ctx, held); err != nil {
+			return err
+		}
+	}
+	if len(held.Finalizers) > 0 {
+		return fmt.Errorf("it is immutable, and the finalizers %q keep it from being made anew: take them off", held.Finalizers)
+	}
+	return errors.New("it is immutable, and is being made anew")
 }
 
 func (k *Keeper) deleteRoots(ctx context.Context, held *corev1.ConfigMap) error {

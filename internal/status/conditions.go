@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"strings"
+	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -171,8 +172,15 @@ func describe(findings []mesh.Finding) string {
 	return cut(strings.Join(parts, "; "), maxMessage)
 }
 
-// cut shortens a text that someone else may have written, at the end of a letter.
+// cut shortens a text that someone else may have written, at the end of a letter, and
+// takes out what a terminal would act on and what no reader sees.
 func cut(text string, most int) string {
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
 	if len(text) <= most {
 		return text
 	}

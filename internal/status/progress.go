@@ -50,9 +50,6 @@ func newFleet(m *mesh.Mesh, replicas []*Summary) *fleet {
 			sum.Name = a.Name
 			sum.Pending += a.Pending
 			sum.Rejecting += a.Rejecting
-			if sum.Error == "" {
-				sum.Error = a.Error
-			}
 			behind[key] = sum
 		}
 	}
@@ -91,8 +88,10 @@ func (f *fleet) blame(m *mesh.Mesh, behind map[mesh.Account]Account) {
 
 func (f *fleet) note(object mesh.ObjectRef, a Account) {
 	if a.Rejecting > 0 && f.rejected[object] == "" {
-		f.rejected[object] = fmt.Sprintf("proxies of %s refuse a part of what they were sent and keep the last configuration that was good; %s; "+
-			"smi proxy config shows what they have", a.Name, a.Error)
+		// Who reads the object may not read the pods of every account in it, so neither a
+		// pod is named here nor what one says: that is for who looks after the mesh.
+		f.rejected[object] = fmt.Sprintf("proxies of %s refuse a part of what they were sent and keep the last configuration that was good (%d of them); "+
+			"smi status tells what they say", a.Name, a.Rejecting)
 	}
 	if a.Pending > 0 && f.pending[object] == "" {
 		f.pending[object] = fmt.Sprintf("proxies of %s have not acknowledged what they were sent yet", a.Name)

@@ -107,7 +107,7 @@ func TestSummarise(t *testing.T) {
 	got := Summarise("one", map[string]string{"TCPRoute": "5"}, []xds.ProxyStatus{
 		{Node: "shop/web1", Connected: true, Synced: true},
 		{Node: "shop/web2", Connected: true, Pending: 3},
-		{Node: "shop/web3", Connected: true, LastError: "Listener inbound refused: no"},
+		{Node: "shop/web3", Connected: true, LastError: "Listener inbound refused:\n\x1b[2Jno\u202e"},
 		{Node: "shop/web4", Connected: true, LastError: "another"},
 		{Node: "shop/cart1", Connected: true},
 		{Node: "shop/cart2"},
@@ -117,7 +117,7 @@ func TestSummarise(t *testing.T) {
 		Replica: "one", Observed: map[string]string{"TCPRoute": "5"}, Connected: 6, InSync: 1,
 		Behind: []Account{
 			{Name: "shop/cart", Pending: 1},
-			{Name: "shop/web", Pending: 1, Rejecting: 2, Error: "shop/web3: Listener inbound refused: no"},
+			{Name: "shop/web", Pending: 1, Rejecting: 2, Error: "shop/web3: Listener inbound refused:  [2Jno "},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -136,5 +136,16 @@ func TestSummaryIsBounded(t *testing.T) {
 	last := s.Behind[len(s.Behind)-1]
 	if len(s.Behind) != maxBehind || s.Omitted != 10 || last.Rejecting != 1 || len(last.Error) > maxError {
 		t.Errorf("%d listed, %d omitted, the last with %d refusing and a reason of %d bytes", len(s.Behind), s.Omitted, last.Rejecting, len(last.Error))
+	}
+}
+
+// TestRefusalTellsNoPod has an object say that proxies refuse something, and neither
+// which pods nor what these say: its readers may not be allowed to see them.
+func TestRefusalTellsNoPod(t *testing.T) {
+	f := &fleet{rejected: map[mesh.ObjectRef]string{}, pending: map[mesh.ObjectRef]string{}}
+	ref := mesh.ObjectRef{Kind: "TrafficTarget", Namespace: "shop", Name: "buyers"}
+	f.note(ref, Account{Name: "bank/ledger", Rejecting: 2, Error: "bank/ledger-0: what its Envoy says"})
+	if got := f.rejected[ref]; !strings.Contains(got, "bank/ledger ") || !strings.Contains(got, "(2 of them)") || strings.Contains(got, "ledger-0") || strings.Contains(got, "Envoy says") {
+		t.Errorf("the object says %q", got)
 	}
 }

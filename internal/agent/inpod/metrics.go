@@ -25,8 +25,8 @@ const (
 	scrapeTimeout = 5 * time.Second
 	// maxScrape bounds an answer, in bytes.
 	maxScrape = 16 << 20
-	// maxScrapes is how many are served at a time.
-	maxScrapes = 4
+	// maxScrapes is how many are served at a time, and maxOfOne how many of one peer.
+	maxScrapes, maxOfOne = 6, 2
 )
 
 // reserved begin the names of series that no application may give out: they are
@@ -49,16 +49,15 @@ func (p *Pod) scrapes() http.Handler {
 			return float64(p.restarts.Load())
 		}),
 	)
-	slots := make(chan struct{}, maxScrapes)
+	slots := newSlots(maxScrapes, maxOfOne)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		default:
+		free, ok := slots.take(r)
+		if !ok {
 			http.Error(w, "too many scrapes at a time", http.StatusServiceUnavailable)
 			return
 		}
+		defer free()
 		ctx, cancel := context.WithTimeout(r.Context(), scrapeTimeout)
 		defer cancel()
 		gatherers := append(prometheus.Gatherers{registry}, p.scrape(ctx)...)
