@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -40,6 +41,11 @@ import (
 
 const domain = "cluster.local"
 
+// apiServer is that of all tests of the package.
+var apiServer kubetest.Shared
+
+func TestMain(m *testing.M) { apiServer.Main(m) }
+
 // control is a control plane on its one port, with an API server behind it.
 type control struct {
 	t       *testing.T
@@ -55,7 +61,7 @@ type control struct {
 
 func startControl(t *testing.T) *control {
 	t.Helper()
-	config, keyFile := kubetest.StartWithKey(t)
+	config, keyFile := apiServer.Start(t)
 	c := &control{t: t, client: kubernetes.NewForConfigOrDie(config), keyFile: keyFile, store: store.New(), log: &lockedBuffer{}}
 	var err error
 	if c.ca, err = identity.NewCA(identity.Config{TrustDomain: domain}); err != nil {
@@ -69,14 +75,21 @@ func startControl(t *testing.T) *control {
 	})
 	c.address = c.serve(server)
 	for _, namespace := range []string{"shop", "bank"} {
-		if _, err := c.client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
+		if _, err := c.client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 			t.Fatal(err)
 		}
 		for _, account := range []string{"web", "ledger"} {
-			if _, err := c.client.CoreV1().ServiceAccounts(namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: account}}, metav1.CreateOptions{}); err != nil {
+			if _, err := c.client.CoreV1().ServiceAccounts(namespace).Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: account}}, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 				t.Fatal(err)
 			}
 		}
+		t.Cleanup(func() {
+			now := int64(0)
+			err := c.client.CoreV1().Pods(namespace).DeleteCollection(context.WithoutCancel(t.Context()), metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{})
+			if err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	t.Cleanup(func() {
 		for _, token := range c.used {

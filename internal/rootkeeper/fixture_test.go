@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -28,6 +30,11 @@ import (
 )
 
 const system = "smi-system"
+
+// apiServer is that of all tests of the package.
+var apiServer kubetest.Shared
+
+func TestMain(m *testing.M) { apiServer.Main(m) }
 
 // cluster is an API server, and what the store of the replicas knows of it.
 type cluster struct {
@@ -45,10 +52,12 @@ type cluster struct {
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{t: t, client: kubernetes.NewForConfigOrDie(kubetest.Start(t)), store: store.New(), log: &lockedBuffer{}, ttl: time.Hour, dead: map[string]bool{}}
+	config, _ := apiServer.Start(t)
+	c := &cluster{t: t, client: kubernetes.NewForConfigOrDie(config), store: store.New(), log: &lockedBuffer{}, ttl: time.Hour, dead: map[string]bool{}}
 	c.namespace(system, "")
 	c.namespace("shop", sidecar.InjectEnabled)
 	c.namespace("other", "")
+	t.Cleanup(c.clear)
 	t.Cleanup(func() {
 		for _, secret := range []string{"PRIVATE", "MIG", "MHc"} {
 			if strings.Contains(c.log.String(), secret) {
@@ -59,6 +68,18 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
+// clear removes what a test and its replicas leave in the namespaces.
+func (c *cluster) clear() {
+	ctx, all := context.WithoutCancel(c.t.Context()), metav1.ListOptions{}
+	for _, namespace := range []string{system, "shop", "other"} {
+		err := errors.Join(c.client.CoreV1().Secrets(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, all),
+			c.client.CoreV1().ConfigMaps(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, all))
+		if err != nil {
+			c.t.Error(err)
+		}
+	}
+}
+
 // namespace creates or changes a namespace, in the cluster and in the store.
 func (c *cluster) namespace(name, inject string) {
 	c.t.Helper()
@@ -67,7 +88,7 @@ func (c *cluster) namespace(name, inject string) {
 		n.Labels = map[string]string{sidecar.LabelInject: inject}
 	}
 	if _, ok := c.store.Snapshot().Namespaces.Get("", name); !ok {
-		if _, err := c.client.CoreV1().Namespaces().Create(c.t.Context(), n.DeepCopy(), metav1.CreateOptions{}); err != nil {
+		if _, err := c.client.CoreV1().Namespaces().Create(c.t.Context(), n.DeepCopy(), metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 			c.t.Fatal(err)
 		}
 	}

@@ -3,6 +3,7 @@ package kubetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -37,23 +38,35 @@ func Start(t testing.TB) *rest.Config {
 // the server signs tokens of ServiceAccounts with.
 func StartWithKey(t testing.TB) (config *rest.Config, keyFile string) {
 	t.Helper()
-	if os.Getenv(assets) == "" {
-		t.Fatal(errNoAssets)
-	}
-	log.SetLogger(logr.Discard())
-	server := &envtest.Environment{}
-	config, err := server.Start()
+	server, config, err := start()
 	if err != nil {
-		t.Fatalf("start an API server: %v", err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if err := server.Stop(); err != nil {
 			t.Errorf("stop the API server: %v", err)
 		}
 	})
+	return config, keyOf(server)
+}
+
+func start() (*envtest.Environment, *rest.Config, error) {
+	if os.Getenv(assets) == "" {
+		return nil, nil, errNoAssets
+	}
+	log.SetLogger(logr.Discard())
+	server := &envtest.Environment{}
+	config, err := server.Start()
+	if err != nil {
+		return nil, nil, fmt.Errorf("start an API server: %w", err)
+	}
 	config.QPS, config.Burst = -1, -1
 	config.WarningHandler = rest.NoWarnings{}
-	return config, filepath.Join(server.ControlPlane.GetAPIServer().CertDir, "sa-signer.key")
+	return server, config, nil
+}
+
+func keyOf(server *envtest.Environment) string {
+	return filepath.Join(server.ControlPlane.GetAPIServer().CertDir, "sa-signer.key")
 }
 
 // Client returns a client of an API server.
