@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/smi-project/smi/conformance"
@@ -35,11 +36,14 @@ func (t *Target) Denials(ctx context.Context, source, destination string) (int, 
 		}
 		for i := range pods.Items {
 			p := &pods.Items[i]
-			if p.DeletionTimestamp != nil || !meshed(p) {
+			if !counts(p) {
 				continue
 			}
 			text, err := t.core.CoreV1().RESTClient().Get().Namespace(p.Namespace).Resource("pods").
 				Name(p.Name + ":" + metricsPort).SubResource("proxy").Suffix("metrics").DoRaw(ctx)
+			if err != nil && t.ends(ctx, p) {
+				continue
+			}
 			if err != nil {
 				return 0, fmt.Errorf("the metrics of pod %s/%s: %w", p.Namespace, p.Name, err)
 			}
@@ -53,14 +57,29 @@ func (t *Target) Denials(ctx context.Context, source, destination string) (int, 
 	return sum, nil
 }
 
-// meshed tells whether a pod has a sidecar.
-func meshed(p *corev1.Pod) bool {
+// counts tells whether a pod has a sidecar that counts. Other cases may be starting
+// and ending pods of theirs.
+func counts(p *corev1.Pod) bool {
+	if p.DeletionTimestamp != nil {
+		return false
+	}
 	for _, c := range p.Spec.InitContainers {
-		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			return true
+		if c.RestartPolicy == nil || *c.RestartPolicy != corev1.ContainerRestartPolicyAlways {
+			continue
+		}
+		for _, s := range p.Status.InitContainerStatuses {
+			if s.Name == c.Name && s.Started != nil && *s.Started {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+// ends tells whether a pod has begun to end since it was looked at.
+func (t *Target) ends(ctx context.Context, p *corev1.Pod) bool {
+	now, err := t.core.CoreV1().Pods(p.Namespace).Get(ctx, p.Name, metav1.GetOptions{})
+	return apierrors.IsNotFound(err) || err == nil && !counts(now)
 }
 
 // addresses are the addresses of the suite's Services, with their names.
