@@ -157,14 +157,16 @@ type listedCase struct {
 	Rules    []string `json:"rules"`
 	Features []string `json:"features"`
 	APIs     []string `json:"apis,omitempty"`
-	Original string   `json:"original,omitempty"`
+	// Needs is what not every target can do.
+	Needs    []conformance.Ability `json:"needs,omitempty"`
+	Original string                `json:"original,omitempty"`
 }
 
 func (a *App) listCases(f format, chosen []*conformance.Case) error {
 	rows := table{{{text: "CASE"}, {text: "RULES"}, {text: "FEATURES"}, {text: "WHAT HOLDS"}}}
 	listed := make([]listedCase, len(chosen))
 	for i, k := range chosen {
-		listed[i] = listedCase{ID: k.ID, Title: k.Title, Rules: k.Rules, APIs: k.APIs, Original: k.Original}
+		listed[i] = listedCase{ID: k.ID, Title: k.Title, Rules: k.Rules, APIs: k.APIs, Needs: k.Needs, Original: k.Original}
 		for _, feature := range k.Features {
 			listed[i].Features = append(listed[i].Features, feature.Name)
 		}
