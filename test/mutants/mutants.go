@@ -56,7 +56,8 @@ var mutants = []mutant{
 	{"dots-with-parameters-pass", "SP-9", "internal/render/envoy/http.go", "{1,2};", "{3};"},
 
 	// Who may call whom.
-	{"deny-ignored", "AC-1", "mesh/access.go", "return m != Permissive && m != Audit", "return false && m != Permissive && m != Audit"},
+	{"strict-is-not-the-default", "AC-1", "internal/compile/pod.go", "return &namespaceMode{mode: in.config.standard}", "return &namespaceMode{mode: mesh.Permissive}"},
+	{"nothing-closed-in-strict-mode", "AC-17", "mesh/access.go", "return m != Permissive && m != Audit", "return false && m != Permissive && m != Audit"},
 	{"only-the-first-target", "AC-3", "internal/compile/workload.go", "for i, t := range in.targets {\n\t\tp.Grants[i] = t.grant", "for i := range in.targets {\n\t\tp.Grants[i] = in.targets[0].grant"},
 	{"foreign-destination", "AC-5", "internal/compile/target.go", "case d.Namespace != \"\" && d.Namespace != in.object.Namespace:", "case false:"},
 	{"source-namespace-ignored", "AC-5", "internal/compile/target.go", "return []mesh.Account{{Namespace: namespace, Name: s.Name}}", "return []mesh.Account{{Namespace: in.object.Namespace, Name: s.Name}}"},
