@@ -178,6 +178,7 @@ func randomMeta(c randfill.Continue) metav1.ObjectMeta {
 		sidecar.AnnotationPlaintextPorts:  {"8443", "nobody"},
 		sidecar.AnnotationPreStopSeconds:  {"7", "7s"},
 		sidecar.AnnotationInjected:        {"0.9.0", "\x00"},
+		sidecar.AnnotationMergeMetrics:    {"true", "yes"},
 		"prometheus.io/scrape":            {"true", "false"},
 		"prometheus.io/port":              {"9102", "15020"},
 		"prometheus.io/path":              {"/metrics", "x"},

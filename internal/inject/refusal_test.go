@@ -92,11 +92,13 @@ var refusals = []struct {
 	{"a negative delay", annotated(sidecar.AnnotationPreStopSeconds, "-1"), inject.InvalidAnnotation, `metadata.annotations[smi-spec.io/pre-stop-seconds] "-1" is no number from 0 to 3600`},
 	{"metrics at no port", scraping("metrics", "", ""), inject.InvalidAnnotation, `metadata.annotations[prometheus.io/port] "metrics" is no port number`},
 	{"metrics at one of two ports", onPod(func(p *corev1.Pod) {
-		p.Annotations = map[string]string{"prometheus.io/scrape": "true"}
+		p.Annotations = map[string]string{sidecar.AnnotationMergeMetrics: "true", "prometheus.io/scrape": "true"}
 		p.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 1}, {ContainerPort: 2}}
 	}), inject.InvalidAnnotation, `metadata.annotations[prometheus.io/port] is absent while prometheus.io/scrape is "true", and the pod has 2 ports`},
 	{"metrics at no path", scraping("9102", "@example.test", ""), inject.InvalidAnnotation, `metadata.annotations[prometheus.io/path] "@example.test" is no path`},
 	{"metrics by another scheme", scraping("9102", "", "file"), inject.InvalidAnnotation, `metadata.annotations[prometheus.io/scheme] "file" is neither http nor https`},
+	{"metrics that may be merged", annotated(sidecar.AnnotationMergeMetrics, "yes"), inject.InvalidAnnotation, `metadata.annotations[smi-spec.io/merge-metrics] "yes" is neither`},
+	{"metrics to be merged that are nowhere", annotated(sidecar.AnnotationMergeMetrics, "true"), inject.InvalidAnnotation, `metadata.annotations[smi-spec.io/merge-metrics] needs prometheus.io/scrape`},
 	{"a probe of a port without that name", probing(corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromString("sql")}}), inject.InvalidProbe, "spec.containers[0].readinessProbe.tcpSocket.port sql:"},
 	{"a probe of port 0", probing(corev1.ProbeHandler{GRPC: &corev1.GRPCAction{}}), inject.InvalidProbe, "spec.containers[0].readinessProbe.grpc.port 0:"},
 	{"a hook at a port that is none", onContainer(func(c *corev1.Container) {
@@ -267,7 +269,7 @@ func probing(handler corev1.ProbeHandler) func(*corev1.Namespace, *corev1.Pod) {
 
 func scraping(port, path, scheme string) func(*corev1.Namespace, *corev1.Pod) {
 	return onPod(func(p *corev1.Pod) {
-		p.Annotations = map[string]string{"prometheus.io/scrape": "true", "prometheus.io/port": port}
+		p.Annotations = map[string]string{sidecar.AnnotationMergeMetrics: "true", "prometheus.io/scrape": "true", "prometheus.io/port": port}
 		if path != "" {
 			p.Annotations["prometheus.io/path"] = path
 		}

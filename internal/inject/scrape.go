@@ -23,22 +23,37 @@ const (
 const metricsPath = "/metrics"
 
 // rewriteScraping points Prometheus to the sidecar, which serves its own metrics
-// and adds the application's where the pod asks for these to be scraped. A pod
-// that does not want to be scraped stays as it is.
+// and, where the pod says so in as many words, the application's: without that
+// these need a TrafficTarget (AC-14). A pod that does not want to be scraped stays
+// as it is.
 func (j *injection) rewriteScraping() {
-	annotations := j.pod.Annotations
+	annotations, merge := j.pod.Annotations, j.mergesMetrics()
 	switch scrape, set := annotations[annotationScrape]; {
+	case merge && scrape != "true":
+		j.found.add(InvalidAnnotation, annotationField(sidecar.AnnotationMergeMetrics), fmt.Sprintf("needs %s to be \"true\", by which a pod says where its metrics are", annotationScrape))
 	case !set && (annotations[annotationPort] != "" || annotations[annotationPath] != ""):
 		return
 	case set && scrape != "true":
 		return
-	case set:
+	case merge:
 		j.settings.ApplicationMetrics = j.applicationMetrics()
 	}
 	j.annotate(annotationScrape, "true")
 	j.annotate(annotationPort, strconv.Itoa(sidecar.PortMetrics))
 	j.annotate(annotationPath, metricsPath)
 	delete(j.pod.Annotations, annotationScheme)
+}
+
+// mergesMetrics tells whether the application's metrics are to be the sidecar's too.
+func (j *injection) mergesMetrics() bool {
+	switch text := j.pod.Annotations[sidecar.AnnotationMergeMetrics]; text {
+	case "true":
+		return true
+	case "", "false":
+	default:
+		j.found.add(InvalidAnnotation, annotationField(sidecar.AnnotationMergeMetrics), fmt.Sprintf("%q is neither true nor false", text))
+	}
+	return false
 }
 
 // applicationMetrics reads where the application serves its metrics.

@@ -19,6 +19,9 @@ const (
 	// AnnotationPreStopSeconds is how long each container without a preStop hook goes
 	// on serving while the pod's endpoints are withdrawn; 0 is not at all.
 	AnnotationPreStopSeconds = "smi-spec.io/pre-stop-seconds"
+	// AnnotationMergeMetrics, where it is "true", adds the application's metrics to
+	// those that the sidecar serves to whoever reaches the pod (AC-14).
+	AnnotationMergeMetrics = "smi-spec.io/merge-metrics"
 )
 
 // AnnotationInjected is what the injector leaves on a pod: its version.
