@@ -13,7 +13,7 @@ import (
 // profileStart keeps where the processor time of the first seconds went.
 func (p *controllerProcess) profileStart(ctx context.Context, dir string) error {
 	const seconds = 12
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
 	return eventually(ctx, time.Minute, func() error {
