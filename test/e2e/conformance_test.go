@@ -14,9 +14,6 @@ import (
 
 // TestConformance runs the whole suite on the mesh.
 func TestConformance(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes four minutes; make e2e-full runs it")
-	}
 	profile, err := target.LoadProfile("smi")
 	if err != nil {
 		t.Fatal(err)
