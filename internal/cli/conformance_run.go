@@ -49,8 +49,8 @@ On a cluster the suite makes the namespaces smi-apps, smi-other and smi-outside,
 and removes them in the end. It needs the image of the sample service there.
 
 --report DIR writes report.json, report.yaml, junit.xml and index.html, and with
---sign KEY the envelope report.dsse.json that says who ran it. With --repeat each
-run has a folder of its own in DIR.
+--sign KEY the envelope report.dsse.json that says who ran it. With --repeat,
+each run has a folder of its own in DIR.
 
 Exit codes: 0 no case failed; 1 one did; 2 the arguments make no sense, or the
 mesh cannot be run.`
