@@ -128,9 +128,9 @@ it.
 
 No pod and no namespace holds a step up for longer than certificates live, a day
 unless configured otherwise. With --force the step that is under way ends now,
-for a root whose key is in wrong hands. It names first what was not reached, and
-is refused by the others until it renews its certificate. The steps after it wait
-again.
+for a root whose key is in wrong hands. It names first what was not reached,
+which is refused by the others until it renews its certificate. The steps after
+it wait again.
 
 Only for a certificate authority that the mesh made. One of your own is rotated
 by a change of its Secret.
