@@ -37,6 +37,9 @@ type Profile struct {
 	Domain string `json:"domain,omitempty"`
 	// Settled is how a run learns that every proxy follows what was applied.
 	Settled Settled `json:"settled"`
+	// Authority, where set, is what signs the mesh's certificates. It is read where a
+	// run is asked to forge.
+	Authority *Authority `json:"authority,omitempty"`
 	// Denials tells that sidecars count denials as this project's do.
 	Denials bool `json:"denials,omitempty"`
 	// Claim is what the mesh claims.
@@ -58,6 +61,16 @@ type ControllerSettled struct {
 	// Selector selects the controller's pods, Port is that of its debug server.
 	Selector string `json:"selector"`
 	Port     int    `json:"port"`
+}
+
+// Authority is where a mesh keeps what signs its certificates.
+type Authority struct {
+	// Secret is its name, in the namespace of the control plane. Its keys tls.crt and
+	// tls.key hold the certificate and its key, as PEM.
+	Secret string `json:"secret"`
+	// SourceNames tells that clients send server names that say who they are, made as
+	// those of this project.
+	SourceNames bool `json:"sourceNames,omitempty"`
 }
 
 //go:embed profiles/*.yaml
@@ -107,6 +120,8 @@ func ParseProfile(text []byte) (*Profile, error) {
 		return nil, errors.New("outsideLabels: what keeps a pod out of the mesh is needed, here or as outsideAnnotations")
 	case (p.Settled.Controller == nil) == (p.Settled.Seconds == 0):
 		return nil, errors.New("settled: exactly one of controller and seconds is needed")
+	case p.Authority != nil && (p.Authority.Secret == "" || p.Namespace == ""):
+		return nil, errors.New("authority: its secret, and the namespace that it is in, are needed")
 	}
 	if p.Domain == "" {
 		p.Domain = "cluster.local"

@@ -31,10 +31,19 @@ func TestBadProfiles(t *testing.T) {
 		marks:                              "settled:",
 		marks + "settled: {seconds: 1, controller: {selector: a, port: 1}}": "settled:",
 		marks + "settled: {seconds: 1}\nnaem: y":                            `unknown field "naem"`,
+		marks + "settled: {seconds: 1}\nauthority: {secret: ca}":            "authority:",
 	} {
 		if _, err := ParseProfile([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v; wanted %q in it", text, err, want)
 		}
+	}
+}
+
+// TestForgingNeedsAnAuthority says what a profile lacks.
+func TestForgingNeedsAnAuthority(t *testing.T) {
+	target := &Target{options: Options{Profile: &Profile{Name: "Other"}}}
+	if _, err := target.forging(t.Context()); err == nil || !strings.Contains(err.Error(), "the profile of Other does not say where the mesh's authority is") {
+		t.Errorf("%v", err)
 	}
 }
 

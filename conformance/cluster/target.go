@@ -34,6 +34,10 @@ type Options struct {
 	Profile  *Profile
 	// Image is that of the sample service, which nodes can pull or have.
 	Image string
+	// Forge has the run sign certificates with the key of the mesh's own authority,
+	// which it reads from the Secret that the profile names, to see that those are
+	// refused that must be. It is for clusters where that key guards nothing.
+	Forge bool
 	// SettleTime bounds the wait after a change, which may be one of workloads,
 	// StartTime the wait for the first workloads; two and five minutes if zero.
 	SettleTime, StartTime time.Duration
@@ -58,8 +62,23 @@ var (
 )
 
 // New connects to a cluster. It refuses one that has the suite's namespaces already,
-// since Close would remove what somebody else may need.
-func New(ctx context.Context, o Options) (*Target, error) {
+// since Close would remove what somebody else may need. The target is a *Target, or
+// one that is a conformance.Forger besides.
+func New(ctx context.Context, o Options) (conformance.Target, error) {
+	t, err := connect(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.refuseOccupied(ctx); err != nil {
+		return nil, err
+	}
+	if !o.Forge {
+		return t, nil
+	}
+	return t.forging(ctx)
+}
+
+func connect(o Options) (*Target, error) {
 	if o.SettleTime == 0 {
 		o.SettleTime = 2 * time.Minute
 	}
@@ -81,10 +100,8 @@ func New(ctx context.Context, o Options) (*Target, error) {
 	if t.core, err = kubernetes.NewForConfig(config); err != nil {
 		return nil, err
 	}
-	if t.forward, err = portforward.New(config); err != nil {
-		return nil, err
-	}
-	return t, t.refuseOccupied(ctx)
+	t.forward, err = portforward.New(config)
+	return t, err
 }
 
 func (t *Target) refuseOccupied(ctx context.Context) error {

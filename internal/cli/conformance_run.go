@@ -30,6 +30,7 @@ type conformanceRunFlags struct {
 	profile  string
 	cluster  kube.Connection
 	image    string
+	forge    bool
 	envoy    string
 	sample   string
 	format   format
@@ -47,6 +48,8 @@ the mesh does not claim is not run; what it claims and does not do is a failure.
 
 On a cluster the suite makes the namespaces smi-apps, smi-other and smi-outside,
 and removes them in the end. It needs the image of the sample service there.
+With --forge it reads the key of the mesh's authority, and tries certificates of
+that which must be refused: it is for clusters where that key guards nothing.
 
 --report DIR writes report.json, report.yaml, junit.xml and index.html, and with
 --sign KEY the envelope report.dsse.json that says who ran it. With --repeat,
@@ -84,6 +87,7 @@ func conformanceRunners(app *App) []*cobra.Command {
 	flags.StringVar(&f.profile, "profile", "", "run on a cluster with the mesh of this profile: a `NAME` ("+strings.Join(cluster.Profiles(), ", ")+") or a file")
 	addConnectionFlags(cmd, &f.cluster)
 	flags.StringVar(&f.image, "image", "smi-sample:latest", "the sample service's `IMAGE` on the cluster")
+	flags.BoolVar(&f.forge, "forge", false, "on a cluster, sign certificates with the key of the mesh's own authority, to see them refused")
 	flags.StringVar(&f.envoy, "envoy", "", "path of Envoy; $ENVOY, the PATH and the tool cache are tried otherwise")
 	flags.StringVar(&f.sample, "sample", "", "path of smi-sample, the workloads' program (default beside this program, or on the PATH)")
 	flags.StringVar(&f.report, "report", "", "`DIR` to write the reports to")
@@ -275,7 +279,7 @@ func (a *App) target(ctx context.Context, f *conformanceRunFlags) (conformance.T
 	if err != nil {
 		return nil, err
 	}
-	return cluster.New(ctx, cluster.Options{Config: reached.Config, Platform: reached.Name(), Profile: profile, Image: f.image})
+	return cluster.New(ctx, cluster.Options{Config: reached.Config, Platform: reached.Name(), Profile: profile, Image: f.image, Forge: f.forge})
 }
 
 // readProfile reads a profile of this program, or a file.

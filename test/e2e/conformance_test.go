@@ -18,7 +18,7 @@ func TestConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	on, err := target.New(t.Context(), target.Options{Config: here.config, Profile: profile, Image: here.image("smi-sample")})
+	on, err := target.New(t.Context(), target.Options{Config: here.config, Profile: profile, Image: here.image("smi-sample"), Forge: true})
 	if err != nil {
 		t.Fatal(err)
 	}
