@@ -12,7 +12,8 @@
 //     five seconds.
 //  2. routes, extension configurations, listeners (those that go included).
 //     Phase 3 waits until they are acknowledged, and until the proxy asked for
-//     what they newly refer to, the latter at most five seconds.
+//     what they newly refer to, which is all that is new and not spare, the
+//     latter at most five seconds.
 //  3. the withdrawal of clusters, and, once that is acknowledged, of endpoints,
 //     routes and extension configurations that the proxy still asks for.
 //

@@ -40,14 +40,16 @@ var typeURLs = map[string]string{
 
 // view makes a view of resources written as "Type name@version ...", such as
 // "Cluster a@1 b@1". Clusters get their endpoints, of the same name, by EDS, but
-// for those whose name begins with "static".
+// for those whose name begins with "static". "a@1?" is spare.
 func view(lines ...string) *xds.View {
 	list := []*envoy.Resource{resource("Secret", barrier, "1")}
 	for _, line := range lines {
 		words := strings.Fields(line)
 		for _, word := range words[1:] {
-			name, version, _ := strings.Cut(word, "@")
-			list = append(list, resource(words[0], name, version))
+			name, version, _ := strings.Cut(strings.TrimSuffix(word, "?"), "@")
+			r := resource(words[0], name, version)
+			r.Spare = strings.HasSuffix(word, "?")
+			list = append(list, r)
 		}
 	}
 	return xds.NewView(list)

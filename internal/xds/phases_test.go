@@ -245,3 +245,29 @@ func TestResourcesThatNobodyAsksFor(t *testing.T) {
 		t.Errorf("the log does not name what was not asked for:\n%s", log)
 	}
 }
+
+// What nothing refers to any more is kept for a proxy that has asked for it, and
+// not waited for; when something refers to it again, it is.
+func TestSpareResources(t *testing.T) {
+	f := serve(t)
+	p := start(t, f)
+	const rest = "ClusterLoadAssignment a@1 b@1"
+	f.publish(view("Cluster b@1", rest, "Listener l@2", "RouteConfiguration r@1", "TypedExtensionConfig access|l@1? access|new@1? weights@1"))
+	p.expect("Cluster +b@1").ack()
+	p.subscribe("ClusterLoadAssignment", "b")
+	p.expect("ClusterLoadAssignment +b@1").ack()
+	p.expect("Listener +l@2").ack()
+	p.expect("Cluster -a").ack()
+	f.wait()
+
+	f.publish(view("Cluster a@1", rest, "Listener l@3", "RouteConfiguration r@1", "TypedExtensionConfig access|l@2? access|new@1 weights@1"))
+	p.expect("TypedExtensionConfig +access|l@2").ack()
+	p.expect("Cluster +a@1").ack()
+	p.expect("ClusterLoadAssignment +a@1").ack()
+	p.expect("Listener +l@3").ack()
+	p.quiet()
+	p.subscribe("TypedExtensionConfig", "access|new")
+	p.expect("TypedExtensionConfig +access|new@1").ack()
+	p.expect("Cluster -b").ack()
+	f.wait()
+}

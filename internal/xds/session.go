@@ -206,7 +206,8 @@ func (s *session) unasked() string {
 		}
 		for _, r := range list {
 			asked := sub != nil && (sub.wildcard || sub.has(r.Name))
-			if !asked && find(s.settled.list(kind(k)), r.Name) == nil {
+			before := find(s.settled.list(kind(k)), r.Name)
+			if !asked && !r.Spare && (before == nil || before.Spare) {
 				return kind(k).String() + " " + r.Name
 			}
 		}

@@ -57,7 +57,11 @@ func buildChainAccess(_ *parts, in chainAccessInputs) []*Resource {
 	for _, c := range in.spread.chains {
 		w.add(chainAccessName(in.port.Number, c.label), nil, in.granted.rules, c.sources)
 	}
-	return w.resources()
+	out := w.resources()
+	for _, r := range out {
+		r.Spare = !in.port.Protocol.SpeaksHTTP() // see appendRules
+	}
+	return out
 }
 
 // portGrants are the sources that are granted anything at a port.

@@ -21,6 +21,9 @@ type Resource struct {
 	// which joined are the message, so that what many resources have in common
 	// lies in memory once.
 	Body [][]byte
+	// Spare tells that nothing else refers to it: it is for a proxy that has asked for
+	// it before, and nobody is expected to ask for it now.
+	Spare bool
 }
 
 // Size is the length of the body.
