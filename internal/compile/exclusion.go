@@ -2,7 +2,6 @@ package compile
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -42,26 +41,22 @@ func reportAnnotated(r *report, o *corev1.Pod) {
 
 // reportExclusions reports what a pod excludes and others do not.
 func reportExclusions(r *report, field string, done, usual sidecar.Redirection) {
-	if ports := without(done.ExcludeInbound, usual.ExcludeInbound); len(ports) > 0 {
+	own := done.Beyond(usual)
+	if ports := own.ExcludeInbound; len(ports) > 0 {
 		r.warnf(place{"PR-5", field, "ExcludedPort"},
 			"on a cluster, connections to %s pass the sidecar by: no identity, no TrafficTarget and no count", portsText(ports))
 	}
 	var to []string
-	if ports := without(done.ExcludeOutbound, usual.ExcludeOutbound); len(ports) > 0 {
+	if ports := own.ExcludeOutbound; len(ports) > 0 {
 		to = append(to, portsText(ports)+" anywhere")
 	}
-	for _, cidr := range without(done.ExcludeCIDRs, usual.ExcludeCIDRs) {
+	for _, cidr := range own.ExcludeCIDRs {
 		to = append(to, cidr.String())
 	}
 	if len(to) > 0 {
 		r.warnf(place{"PR-5", field, "ExcludedDestination"},
 			"on a cluster, connections to %s leave past the sidecar: as from a client without identity, whatever the configuration says of egress", strings.Join(to, ", "))
 	}
-}
-
-// without is what of a list is not in another.
-func without[T uint16 | netip.Prefix](list, other []T) []T {
-	return slices.DeleteFunc(slices.Clone(list), func(v T) bool { return slices.Contains(other, v) })
 }
 
 func portsText(ports []uint16) string {

@@ -3,6 +3,7 @@ package meshstatus
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -159,14 +160,14 @@ func (f *Facts) judgePlaintext() Check {
 func (f *Facts) judgeExclusions() Check {
 	const name = "exclusions"
 	usual := f.orDefault().Exclude.Redirection()
-	everywhere := exclusions(usual, sidecar.Redirection{})
+	everywhere := exclusions(usual)
 	var lines []string
 	if everywhere != "" {
 		lines = append(lines, "the configuration, in every pod: "+everywhere)
 	}
 	n := 0
 	for _, p := range f.pods.got {
-		if own := exclusions(p.redirection, usual); p.meshed && !p.deleting && own != "" {
+		if own := exclusions(p.redirection.Beyond(usual)); p.meshed && !p.deleting && own != "" {
 			lines = append(lines, fmt.Sprintf("pod %s: %s", p.name, own))
 			n++
 		}
@@ -182,27 +183,25 @@ func (f *Facts) judgeExclusions() Check {
 		"take them out of the annotations (smi-spec.io/exclude-...) and restart the pods, or out of exclude in the configuration, where the mesh should guard them"}
 }
 
-// exclusions are, in words, those of a redirection that another does not have.
-func exclusions(r, but sidecar.Redirection) string {
+// exclusions are, in words, what a redirection excludes.
+func exclusions(r sidecar.Redirection) string {
 	var parts []string
-	add := func(what, list string) {
-		if list != "" {
-			parts = append(parts, what+" "+list)
+	for _, part := range []struct{ what, list string }{
+		{"from anybody to port", commas(r.ExcludeInbound)},
+		{"to anybody's port", commas(r.ExcludeOutbound)},
+		{"to", commas(r.ExcludeCIDRs)},
+	} {
+		if part.list != "" {
+			parts = append(parts, part.what+" "+part.list)
 		}
 	}
-	add("from anybody to port", rest(r.ExcludeInbound, but.ExcludeInbound))
-	add("to anybody's port", rest(r.ExcludeOutbound, but.ExcludeOutbound))
-	add("to", rest(r.ExcludeCIDRs, but.ExcludeCIDRs))
 	return strings.Join(parts, "; ")
 }
 
-// rest lists what of a list is not in another.
-func rest[T comparable](list, other []T) string {
-	var words []string
-	for _, v := range list {
-		if !slices.Contains(other, v) {
-			words = append(words, fmt.Sprint(v))
-		}
+func commas[T uint16 | netip.Prefix](list []T) string {
+	words := make([]string, len(list))
+	for i, v := range list {
+		words[i] = fmt.Sprint(v)
 	}
 	return strings.Join(words, ", ")
 }

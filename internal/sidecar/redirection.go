@@ -3,6 +3,7 @@ package sidecar
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,6 +75,18 @@ func RedirectionOf(pod *corev1.Pod) (Redirection, bool) {
 		}
 	}
 	return Redirection{}, false
+}
+
+// Beyond is what a redirection excludes and another does not.
+func (r Redirection) Beyond(other Redirection) Redirection {
+	r.ExcludeInbound = without(r.ExcludeInbound, other.ExcludeInbound)
+	r.ExcludeOutbound = without(r.ExcludeOutbound, other.ExcludeOutbound)
+	r.ExcludeCIDRs = without(r.ExcludeCIDRs, other.ExcludeCIDRs)
+	return r
+}
+
+func without[T uint16 | netip.Prefix](list, other []T) []T {
+	return slices.DeleteFunc(slices.Clone(list), func(v T) bool { return slices.Contains(other, v) })
 }
 
 // parseRedirection reads what Args has written. Flags of a later release are left out.

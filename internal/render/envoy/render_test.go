@@ -1,11 +1,14 @@
 package envoy
 
 import (
+	"bytes"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/smi-project/smi/mesh"
@@ -100,6 +103,45 @@ func TestNamesAreUnique(t *testing.T) {
 			seen[r.Type+" "+r.Name] = true
 		}
 	}
+}
+
+// What a proxy is expected to ask for is referred to by something that it has, and
+// what is spare is not: nobody ever asks for what nothing refers to, and a push waits
+// for that in vain.
+func TestExtensionsAreAskedForOrSpare(t *testing.T) {
+	w := &town{mode: mesh.Strict, grants: webGrants(), address: fixedAddress(10), weight: 10, tcpSplit: true}
+	there, here := w.mesh(), island()
+	here.Workloads[0].Ports = append(here.Workloads[0].Ports,
+		mesh.InboundPort{Number: portHTTP, Protocol: mesh.HTTP}, mesh.InboundPort{Number: portHTTP + 1, Protocol: mesh.Undeclared})
+	for node, resources := range map[string]map[string][]*Resource{
+		"standalone": New(Options{}).Render(there, w.proxies(there), Epochs{}.Bump(ledger, portHTTP, principal(web))),
+		"cluster":    New(Options{}).Render(here, islandProxies(here), Epochs{}),
+	} {
+		spare := 0
+		for id, list := range resources {
+			for _, r := range list {
+				if !strings.HasSuffix(r.Type, ".TypedExtensionConfig") {
+					continue
+				}
+				if r.Spare {
+					spare++
+				}
+				if asked := referredTo(r.Name, list); asked == r.Spare {
+					t.Errorf("%s: %s of %s: spare %t, referred to %t", node, r.Name, id, r.Spare, asked)
+				}
+			}
+		}
+		if spare == 0 {
+			t.Errorf("%s: nothing is spare, so the world tells nothing of it", node)
+		}
+	}
+}
+
+// referredTo tells whether a resource other than those of that name has the name in
+// it, as a field of its own.
+func referredTo(name string, list []*Resource) bool {
+	field := protowire.AppendString(nil, name)
+	return slices.ContainsFunc(list, func(r *Resource) bool { return r.Name != name && bytes.Contains(r.Bytes(), field) })
 }
 
 func TestScaledWeights(t *testing.T) {
