@@ -133,6 +133,7 @@ func TestValuesThatAreRefused(t *testing.T) {
 		{"a tag with a digest", `image: {tag: "v1@sha256:00"}`, "image/tag"},
 		{"a pull policy", `image: {pullPolicy: Sometimes}`, "image/pullPolicy"},
 		{"a budget that lets none go", `podDisruptionBudget: {maxUnavailable: 0}`, "podDisruptionBudget/maxUnavailable"},
+		{"a heap that is collected at every turn", `controller: {gcPercent: 0}`, "controller/gcPercent"},
 		{"a quantity", `controller: {resources: {limits: {memory: much}}}`, "limits/memory"},
 		{"a mode", `config: {mode: lenient}`, "config/mode"},
 		{"a range", `config: {exclude: {cidrs: [10.0.0.1]}}`, "exclude/cidrs/0"},
