@@ -101,6 +101,7 @@ var splitRoots = []*conformance.Case{
 		Rules: []string{"TS-1"}, Features: []conformance.Feature{conformance.SplitHTTP, conformance.AccessHTTP}, APIs: splitAPIs,
 		Run: func(t *conformance.T) {
 			t.Apply("ts_grants.yaml", "ts_01_headless.yaml")
+			t.Always(conformance.Client.Get("at-8080", 8080, "/"), some, workloadServer)
 			// Each has a connection of its own, as names may be all that such a mesh chooses by.
 			toHeadless := conformance.Client.Get("headless", 8080, "/").Header("Connection", "close")
 			ownPods(t, toHeadless)

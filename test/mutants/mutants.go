@@ -87,7 +87,7 @@ var mutants = []mutant{
 	{"split-matches-ignored", "TS-6", "internal/compile/split.go", "conditional: len(o.Spec.Matches) > 0,", "conditional: false,"},
 	{"conflict-the-other-way", "TS-7", "internal/compile/split.go", "sorted := slices.SortedFunc(slices.Values(all), compareSplits)", "sorted := slices.SortedFunc(slices.Values(all), func(a, b *resolvedSplit) int { return compareSplits(b, a) })"},
 	{"youngest-matches-first", "TS-7", "internal/compile/split.go", "a.object.CreationTimestamp.Compare(b.object.CreationTimestamp.Time),\n\t\ta.name.Compare(b.name),", "b.object.CreationTimestamp.Compare(a.object.CreationTimestamp.Time),\n\t\tb.name.Compare(a.name),"},
-	{"matches-on-tcp", "TS-9", "internal/compile/split.go", "case s.conditional && port.protocol == mesh.TCP:", "case false:"},
+	{"matches-on-tcp", "TS-9", "internal/compile/split.go", "case s.conditional && port.protocol == mesh.TCP:", "case s.conditional && port.protocol == mesh.TCP:\n\t\t\talways := *s\n\t\t\talways.matches = nil\n\t\t\tapplied = append(applied, splitOn(r, &always, port))"},
 	{"full-name-refused", "TS-1", "internal/compile/split.go", `namespace + ".svc", namespace + ".svc." + clusterDomain:`, `namespace + ".svc":`},
 	{"final-dot-accepted", "TS-1", "internal/compile/split.go", `if strings.HasSuffix(written, ".") {`, "if false {"},
 	{"root-elsewhere", "TS-1", "internal/compile/split.go", "\tdefault:\n\t\treturn mesh.Name{}, false\n\t}", "\tdefault:\n\t\telsewhere, _, _ := strings.Cut(rest, \".\")\n\t\treturn mesh.Name{Namespace: elsewhere, Name: name}, true\n\t}"},
