@@ -103,12 +103,12 @@ golden: bin/helm ## Write the expected outputs anew; read the difference before 
 .PHONY: e2e
 e2e: envoy build ## Run the demo, and the mesh on a real cluster, from end to end
 	@bin/smi demo
-	@tools/e2e.sh -short
+	@tools/e2e.sh -v -short
 
 .PHONY: e2e-full
 e2e-full: envoy build ## As e2e, with the tests that take long
 	@bin/smi demo
-	@tools/e2e.sh
+	@tools/e2e.sh -v
 
 # Who runs the conformance suite, for the signed statement.
 BY ?= make conformance

@@ -3,8 +3,12 @@ package main
 import (
 	"go/parser"
 	"go/token"
+	"os"
+	"regexp"
+	"slices"
 	"testing"
 
+	"github.com/smi-project/smi/conformance"
 	"github.com/smi-project/smi/conformance/cases"
 )
 
@@ -36,6 +40,28 @@ func TestMutantsApply(t *testing.T) {
 		}
 		if _, err := parser.ParseFile(token.NewFileSet(), m.file, changed, 0); err != nil {
 			t.Errorf("%s: %v", m.name, err)
+		}
+	}
+}
+
+// TestTableIsCurrent sees that the page of the last run shows these mutants and no
+// others, each with a case of the suite.
+func TestTableIsCurrent(t *testing.T) {
+	text, err := os.ReadFile("../../docs/conformance-mutants.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("(?m)^\\| ([a-z0-9-]+) \\| ([A-Z0-9-]+) \\| `(.+)` \\| `(.+)` \\|$").FindAllStringSubmatch(string(text), -1)
+	if len(shown) != len(mutants) {
+		t.Fatalf("the page shows %d mutants, and there are %d: run make mutants-table", len(shown), len(mutants))
+	}
+	for i, m := range mutants {
+		row := shown[i]
+		if row[1] != m.name || row[2] != m.rule || row[3] != m.file {
+			t.Errorf("the page shows %v in place of %s: run make mutants-table", row[1:4], m.name)
+		}
+		if !slices.ContainsFunc(cases.Suite().Cases, func(c *conformance.Case) bool { return c.ID == row[4] }) {
+			t.Errorf("%s is noticed by %s, which is no case: run make mutants-table", m.name, row[4])
 		}
 	}
 }
