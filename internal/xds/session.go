@@ -206,8 +206,10 @@ func (s *session) unasked() string {
 		}
 		for _, r := range list {
 			asked := sub != nil && (sub.wildcard || sub.has(r.Name))
-			before := find(s.settled.list(kind(k)), r.Name)
-			if !asked && !r.Spare && (before == nil || before.Spare) {
+			if asked || r.Spare {
+				continue
+			}
+			if before := find(s.settled.list(kind(k)), r.Name); before == nil || before.Spare {
 				return kind(k).String() + " " + r.Name
 			}
 		}
